@@ -1,0 +1,1 @@
+"""Releases new versions of services through an Istio mesh, on statistical evidence."""

@@ -1,0 +1,1 @@
+"""The custom resources and the configuration file: typed models and their schemas."""

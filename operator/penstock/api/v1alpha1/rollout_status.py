@@ -1,0 +1,200 @@
+"""The status of a Rollout: what the operator has decided. Written only by the reconciler.
+
+The schema is loose on purpose (no enums, no bounds): a status write must never be refused by a
+CRD that is older or newer than the operator, since a rollback begins with one.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field
+
+from penstock.api.fields import ApiModel
+
+
+class Phase(StrEnum):
+    """Where a Rollout stands."""
+
+    IDLE = "Idle"
+    PROGRESSING = "Progressing"
+    WAITING = "Waiting"
+    PROMOTING = "Promoting"
+    PROMOTED = "Promoted"
+    ROLLED_BACK = "RolledBack"
+
+
+class StepState(StrEnum):
+    """Where one step of a release stands."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    PASSED = "Passed"
+    SKIPPED = "Skipped"
+    FAILED = "Failed"
+
+
+class Serving(ApiModel):
+    """The version that has earned the traffic."""
+
+    version: str
+    since: datetime | None = Field(default=None, description="When it became stable.")
+    images: tuple[str, ...] = Field(default=(), description="Images of its ready pods.")
+    workloads: tuple[str, ...] = Field(default=(), description="Names of its workloads.")
+
+
+class Candidate(ApiModel):
+    """The version that is being released."""
+
+    version: str
+    release: str = Field(description="Name of its Release.")
+    since: datetime = Field(description="When the release started.")
+    generation: int = Field(default=0, description="Generation of the spec it was started from.")
+    recorded: bool = Field(
+        default=False, description="The Release exists, with the snapshot that the release runs on."
+    )
+    images: tuple[str, ...] = Field(default=(), description="Images of its ready pods.")
+    workloads: tuple[str, ...] = Field(default=(), description="Names of its workloads.")
+    stable_pods: int = Field(
+        default=0, description="Ready pods of stable at the start of the release, a count."
+    )
+    step: int = Field(default=-1, description="Index into steps; -1 before the first.")
+    unready_since: datetime | None = Field(
+        default=None, description="Since when no pod of it is ready."
+    )
+    silent_since: datetime | None = Field(default=None, description="Since when there is no data.")
+    held_by: str = Field(
+        default="", description="Metric whose Worse holds the release until a command."
+    )
+    straight: bool = Field(
+        default=False, description="Goes straight to 100: it was stable a short while ago."
+    )
+    commanded: bool = Field(default=False, description="Goes to 100 by the command promote.")
+
+
+class Previous(ApiModel):
+    """The version that was stable before, kept for `undo`."""
+
+    version: str
+    release: str = Field(default="", description="Release whose promotion replaced it.")
+    until: datetime | None = Field(default=None, description="How long `undo` is offered.")
+
+
+class Refusal(ApiModel):
+    """A version that is not tried again until `retry`."""
+
+    version: str
+    release: str
+    reason: str
+    message: str = ""
+    at: datetime | None = None
+
+
+class Proven(ApiModel):
+    """A version that was stable, and until when it may come back straight to 100."""
+
+    version: str
+    until: datetime
+
+
+class StepStatus(ApiModel):
+    """One step of the list that the strategy expands to."""
+
+    weight: float | None = Field(default=None, description="Candidate's share, in percent.")
+    approval: bool = Field(default=False, description="Waits for the command approve.")
+    bake: str = Field(default="", description="Least time with data, a duration.")
+    deadline: str = Field(default="", description="Wall time for the step, a duration.")
+    state: StepState = StepState.PENDING
+    since: datetime | None = None
+    eta: tuple[datetime, ...] = Field(
+        default=(), description="When it is expected to pass: the median and the 90 % bound."
+    )
+    by: str = Field(default="", description="Who approved it.")
+
+
+class TrafficStatus(ApiModel):
+    """The traffic as decided, as read back, and as seen."""
+
+    weight: float = Field(default=0, description="Candidate's share as decided, in percent.")
+    read_back: float | None = Field(
+        default=None, description="Candidate's share in the mesh's configuration, in percent."
+    )
+    observed_share: float | None = Field(
+        default=None, description="Candidate's share of the requests seen, in percent."
+    )
+    total: int = Field(
+        default=100, description="Sum of the weights within this release: 100 or 10000."
+    )
+
+
+class MetricStatus(ApiModel):
+    """What one metric says."""
+
+    name: str
+    verdict: str = ""
+    candidate: float | None = Field(default=None, description="Candidate's rate, in percent.")
+    stable: float | None = Field(default=None, description="Stable's rate, in percent.")
+    ratio: tuple[float, ...] = Field(
+        default=(), description="Candidate to stable: low, middle, high; no unit."
+    )
+    why: str = Field(default="", description="The verdict in a sentence with its numbers.")
+
+
+class AnalysisStatus(ApiModel):
+    """What the metrics say together."""
+
+    verdict: str = ""
+    metrics: tuple[MetricStatus, ...] = ()
+    at: datetime | None = Field(default=None, description="End of the newest look.")
+
+
+class CommandRecord(ApiModel):
+    """A command that was taken or refused."""
+
+    verb: str
+    target: str
+    id: str
+    at: datetime
+    by: str = "unverified"
+    taken: bool = True
+    message: str = ""
+
+
+class Revert(ApiModel):
+    """Somebody else changed our weights and they were put back."""
+
+    manager: str
+    at: datetime
+
+
+class Condition(ApiModel):
+    """A condition in the form of Kubernetes."""
+
+    type: str
+    status: str
+    reason: str
+    message: str = ""
+    last_transition_time: datetime
+    observed_generation: int = 0
+
+
+class RolloutStatus(ApiModel):
+    """What the operator has decided."""
+
+    observed_generation: int = 0
+    phase: Phase = Phase.IDLE
+    message: str = Field(default="", description="What it is doing and why, in a sentence.")
+    stable: Serving | None = None
+    candidate: Candidate | None = None
+    previous: Previous | None = None
+    refused: tuple[Refusal, ...] = ()
+    proven: tuple[Proven, ...] = ()
+    steps: tuple[StepStatus, ...] = ()
+    traffic: TrafficStatus = TrafficStatus()
+    analysis: AnalysisStatus = AnalysisStatus()
+    commands: tuple[CommandRecord, ...] = ()
+    reverts: tuple[Revert, ...] = ()
+    contested: str = Field(
+        default="", description="Field manager with whom the route is contested; we do not fight."
+    )
+    releases: int = Field(default=0, description="Number of the newest release, a count.")
+    conditions: tuple[Condition, ...] = ()
