@@ -29,9 +29,7 @@ class ReleaseSpec(ApiModel):
     rollout: str = Field(description="Name of the Rollout.")
     version: str = Field(description="The version that is released.")
     stable: str = Field(description="The version it is compared with.")
-    started_at: datetime = Field(
-        description="Start; looks end at this time plus whole intervals."
-    )
+    started_at: datetime = Field(description="Start; looks end at this time plus whole intervals.")
     snapshot: dict[str, Any] = Field(
         description="The Rollout's spec as it was at the start.",
         json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
@@ -39,11 +37,6 @@ class ReleaseSpec(ApiModel):
     templates: dict[str, Any] = Field(
         default_factory=dict,
         description="The MetricTemplates as they were at the start, by metric name.",
-        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
-    )
-    variants: dict[str, Any] = Field(
-        default_factory=dict,
-        description="How the series of each arm are told apart: matcher by arm.",
         json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
     )
 
@@ -62,4 +55,7 @@ class ReleaseStatus(ApiModel):
         description="The counts of the looks by metric, packed; `docs/record.md` says how.",
         json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
     )
-    shares: str = Field(default="", description="The counts for the check of shares, packed.")
+    variants: dict[str, str] = Field(
+        default_factory=dict,
+        description="The matchers that tell the series of the arms apart: stable, candidate.",
+    )

@@ -65,6 +65,10 @@ class Candidate(ApiModel):
     held_by: str = Field(
         default="", description="Metric whose Worse holds the release until a command."
     )
+    condemned: str = Field(
+        default="", description="Why it goes back to 0; set until all traffic is on stable."
+    )
+    condemned_because: str = Field(default="", description="The same in a sentence.")
     straight: bool = Field(
         default=False, description="Goes straight to 100: it was stable a short while ago."
     )
@@ -87,6 +91,15 @@ class Refusal(ApiModel):
     reason: str
     message: str = ""
     at: datetime | None = None
+
+
+class Ended(ApiModel):
+    """The newest release that has ended, and how."""
+
+    release: str
+    outcome: str
+    message: str = ""
+    at: datetime
 
 
 class Proven(ApiModel):
@@ -186,6 +199,7 @@ class RolloutStatus(ApiModel):
     stable: Serving | None = None
     candidate: Candidate | None = None
     previous: Previous | None = None
+    ended: Ended | None = None
     refused: tuple[Refusal, ...] = ()
     proven: tuple[Proven, ...] = ()
     steps: tuple[StepStatus, ...] = ()
@@ -195,6 +209,9 @@ class RolloutStatus(ApiModel):
     reverts: tuple[Revert, ...] = ()
     contested: str = Field(
         default="", description="Field manager with whom the route is contested; we do not fight."
+    )
+    yielded: bool = Field(
+        default=False, description="The contested route has been set to weight 0, once."
     )
     releases: int = Field(default=0, description="Number of the newest release, a count.")
     conditions: tuple[Condition, ...] = ()

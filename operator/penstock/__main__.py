@@ -1,0 +1,169 @@
+"""Run the operator: `python -m penstock`. The only module that knows every other one."""
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import kopf
+import prometheus_client
+import typer
+from kubernetes.aio import client, config
+from kubernetes.aio.config.config_exception import ConfigException
+
+from penstock import handlers, health
+from penstock.adapters.kubernetes import Kubernetes
+from penstock.adapters.prometheus import Prometheus
+from penstock.api.configuration import Configuration, ConfigurationError, LogFormat, load
+from penstock.api.v1alpha1.rollout import OnDelete
+from penstock.cache import Cache
+from penstock.core.kinds import Manifest, key_of
+from penstock.effects import Effects
+from penstock.gatherer import Gatherer
+from penstock.loops import Loops
+from penstock.observer import Observer
+from penstock.ports import TransientError
+from penstock.reconciler import Reconciler
+from penstock.telemetry import Metrics, Telemetry
+from penstock.world import Settings
+
+LOG = logging.getLogger("penstock")
+CONNECTIONS = 64
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def _log(form: LogFormat) -> None:
+    handler = logging.StreamHandler(sys.stdout)
+    plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(JsonFormatter() if form is LogFormat.JSON else plain)
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    handlers.quiet_logs()
+
+
+async def _configure_client() -> client.Configuration:
+    """Return the client's configuration: the pod's ServiceAccount, else KUBECONFIG."""
+    result = client.Configuration()
+    try:
+        config.load_incluster_config(client_configuration=result)  # type: ignore[no-untyped-call]
+    except ConfigException:
+        await config.load_kube_config(client_configuration=result)  # type: ignore[no-untyped-call]
+    result.connection_pool_maxsize = CONNECTIONS
+    return result
+
+
+class Operator:
+    """All parts, connected."""
+
+    def __init__(self, configuration: Configuration, api: client.ApiClient) -> None:
+        """Connect the adapters, the reconciler and the loops."""
+        self.configuration = configuration
+        self.cache, self.metrics = Cache(), Metrics()
+        kubernetes = Kubernetes(api, self.cache)
+        self.telemetry = Telemetry(self.metrics, kubernetes)
+        prometheus = Prometheus(configuration.connections, self.telemetry.timing)
+        settings = Settings(
+            propagation=configuration.propagation_delay,
+            cluster_domain=configuration.cluster_domain,
+            root_namespace=configuration.mesh_root_namespace,
+            catalogue=configuration.catalogue_namespace,
+        )
+        names = frozenset(configuration.connections)
+        gatherer = Gatherer(kubernetes, prometheus, Observer(prometheus), settings, names)
+        self.effects = Effects(kubernetes, kubernetes, settings.propagation)
+        self.reconciler = Reconciler(
+            gatherer, self.effects, self.telemetry, lambda: datetime.now(UTC)
+        )
+        self.loops = Loops(self.cache, self.reconciler, self.telemetry)
+
+    async def removed(self, manifest: Manifest) -> None:
+        """Clean up after a Rollout that is gone: what no owner reference can reach."""
+        spec = manifest.get("spec", {})
+        sticky = spec.get("traffic", {}).get("sticky")
+        if spec.get("onDelete") != OnDelete.REMOVE_ROUTES or not sticky:
+            return
+        key, root = key_of(manifest), self.configuration.mesh_root_namespace
+        try:
+            await self.effects.remove_filter(key.namespace, key.name, root)
+        except TransientError as error:
+            LOG.error("%s: its EnvoyFilter was left behind: %s", key, error)
+
+    async def serve(self) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        ready, stop = asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        prometheus_client.start_http_server(
+            self.configuration.metrics_port, registry=self.metrics.registry
+        )
+        runner = await health.serve(self.configuration.health_port, ready, lambda: "")
+        events = asyncio.create_task(self.telemetry.send_events())
+        try:
+            await self._watch(ready, stop)
+        finally:
+            await self.loops.end_all()
+            events.cancel()
+            await runner.cleanup()
+
+    async def _watch(self, ready: asyncio.Event, stop: asyncio.Event) -> None:
+        registry = kopf.OperatorRegistry()
+        handlers.login(registry)
+        handlers.register(registry, self.cache, self.loops, self.reconciler.concerned, self.removed)
+        namespaces = self.configuration.namespaces
+        await kopf.operator(
+            registry=registry,
+            settings=handlers.settings(),
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=tuple(namespaces or ()),
+            ready_flag=ready,
+            stop_flag=stop,
+        )
+
+
+async def _run(configuration: Configuration) -> None:
+    async with client.ApiClient(await _configure_client()) as api:
+        await Operator(configuration, api).serve()
+
+
+def main(
+    config_file: Annotated[
+        Path, typer.Option("--config", help="The configuration file (docs/configuration.md).")
+    ] = Path("/etc/penstock/config.yaml"),
+) -> None:
+    """Run the operator until it is told to stop."""
+    try:
+        configuration = load(config_file.read_text())
+    except (ConfigurationError, OSError) as error:
+        typer.echo(f"{config_file}: {error}", err=True)
+        raise typer.Exit(2) from error
+    _log(configuration.log_format)
+    asyncio.run(_run(configuration))
+
+
+def entry() -> None:
+    """Start from the command line."""
+    typer.run(main)
+
+
+if __name__ == "__main__":
+    entry()

@@ -1,0 +1,178 @@
+"""The Kubernetes API, through the official asyncio client. The only module that writes to it."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio import client
+
+from penstock.cache import Cache
+from penstock.core.kinds import (
+    DESTINATION_RULE,
+    ENVOY_FILTER,
+    METRIC_TEMPLATE,
+    RELEASE,
+    ROLLOUT,
+    VIRTUAL_SERVICE,
+    Key,
+    Kind,
+    Manifest,
+    key_of,
+)
+from penstock.core.traffic.target import MANAGER
+from penstock.ports import ConflictError, ForbiddenError, TransientError
+
+WATCHED = (
+    ROLLOUT,
+    RELEASE,
+    METRIC_TEMPLATE,
+    VIRTUAL_SERVICE,
+    DESTINATION_RULE,
+    ENVOY_FILTER,
+)
+TIMEOUT_SECONDS = 10
+_JSON, _JSON_PATCH = "application/json", "application/json-patch+json"
+_APPLY = "application/apply-patch+yaml"
+Timing = Callable[[str, float], None]
+
+
+class Kubernetes:
+    """Implements `penstock.ports.Objects` and `penstock.ports.Writes`."""
+
+    def __init__(self, api: client.ApiClient, cache: Cache) -> None:
+        """Read through the cache where it is fed by a watch."""
+        self._api = api
+        self._cache = cache
+
+    async def get(self, kind: Kind, key: Key) -> Manifest | None:
+        """Return an object, None where there is none."""
+        if kind in WATCHED and (found := self._cache.get(kind, key)) is not None:
+            return found
+        found = await self._request("GET", _path(kind, key.namespace, key.name))
+        if found is not None and kind in WATCHED:
+            return self._cache.put(kind, found)
+        return found
+
+    def known(self, kind: Kind) -> Sequence[Manifest]:
+        """Return all objects of a kind that the watches have shown."""
+        return self._cache.all(kind)
+
+    async def select(
+        self, kind: Kind, namespace: str, selector: Mapping[str, str]
+    ) -> Sequence[Manifest]:
+        """Return the objects with these labels, from the server's own cache."""
+        labels = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
+        query = {"labelSelector": labels, "resourceVersion": "0"}
+        found = await self._request("GET", _path(kind, namespace), query=query)
+        items: list[Manifest] = (found or {}).get("items", [])
+        return items
+
+    async def create(self, kind: Kind, manifest: Manifest) -> Manifest:
+        """Create an object.
+
+        Raises:
+            ConflictError: It exists already.
+        """
+        path = _path(kind, manifest["metadata"]["namespace"])
+        query = {"fieldManager": MANAGER}
+        return self._kept(kind, await self._request("POST", path, manifest, query=query), manifest)
+
+    async def apply(self, kind: Kind, manifest: Manifest, resource_version: str) -> Manifest:
+        """Apply an object on the server under our field manager, against this version of it.
+
+        Raises:
+            ConflictError: The object has changed meanwhile.
+        """
+        meta = {**manifest["metadata"], "resourceVersion": resource_version}
+        body = json.dumps({**manifest, "metadata": meta})
+        path = _path(kind, meta["namespace"], meta["name"])
+        query = {"fieldManager": MANAGER, "force": "true"}
+        found = await self._request("PATCH", path, body, query=query, content=_APPLY)
+        return self._kept(kind, found, manifest)
+
+    async def patch(
+        self, kind: Kind, key: Key, operations: Sequence[Mapping[str, Any]], resource_version: str
+    ) -> Manifest:
+        """Patch an object by JSON patch operations, against this version of it.
+
+        Raises:
+            ConflictError: The object has changed meanwhile.
+        """
+        test = {"op": "test", "path": "/metadata/resourceVersion", "value": resource_version}
+        query = {"fieldManager": MANAGER}
+        path = _path(kind, key.namespace, key.name)
+        body = [test, *operations]
+        found = await self._request("PATCH", path, body, query=query, content=_JSON_PATCH)
+        return self._kept(kind, found, {"metadata": {"namespace": key.namespace, "name": key.name}})
+
+    async def write_status(self, kind: Kind, manifest: Manifest) -> Manifest:
+        """Replace the status by the one in the manifest, against the version in its metadata.
+
+        Raises:
+            ConflictError: The object has changed meanwhile.
+        """
+        key = key_of(manifest)
+        path = _path(kind, key.namespace, key.name) + "/status"
+        found = await self._request("PUT", path, manifest, query={"fieldManager": MANAGER})
+        return self._kept(kind, found, manifest)
+
+    async def delete(self, kind: Kind, key: Key, resource_version: str) -> None:
+        """Delete an object of this version; nothing happens where it is gone."""
+        body = {"preconditions": {"resourceVersion": resource_version}}
+        await self._request("DELETE", _path(kind, key.namespace, key.name), body)
+
+    def _kept(self, kind: Kind, found: Manifest | None, sent: Manifest) -> Manifest:
+        if found is None:
+            raise ConflictError(f"{kind.name} {key_of(sent)} is gone")
+        return self._cache.put(kind, found) if kind in WATCHED else found
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content: str = _JSON,
+    ) -> Manifest | None:
+        """Return the parsed answer; None for 404."""
+        url = f"{path}?{urlencode(query)}" if query else path
+        headers = {"Accept": _JSON, "Content-Type": content}
+        serialized = await self._api.param_serialize(
+            method, url, header_params=headers, body=body, auth_settings=["BearerToken"]
+        )
+        try:
+            answer = await self._api.call_api(*serialized, _request_timeout=TIMEOUT_SECONDS)
+            text: bytes = await answer.read()  # type: ignore[no-untyped-call]
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise TransientError(f"{method} {path}: {error!r}") from error
+        return _parsed(f"{method} {path}", answer.status, text)
+
+
+def _path(kind: Kind, namespace: str, name: str = "") -> str:
+    base = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
+    path = f"{base}/namespaces/{namespace}/{kind.plural}"
+    return f"{path}/{name}" if name else path
+
+
+def _parsed(what: str, status: int, text: bytes) -> Manifest | None:
+    if status < 300:
+        parsed: Manifest = json.loads(text)
+        return parsed
+    if status == 404:
+        return None
+    message = f"{what}: {status} {_reason(text)}"
+    if status == 409 or (status == 422 and b"testing path" in text.lower()):
+        raise ConflictError(message)
+    if status == 403:
+        raise ForbiddenError(message)
+    raise TransientError(message)
+
+
+def _reason(text: bytes) -> str:
+    try:
+        return str(json.loads(text).get("message", ""))[:500]
+    except ValueError:
+        return text[:200].decode(errors="replace")

@@ -1,0 +1,107 @@
+"""What is wrong with a file of settings, in sentences that say where and what to write."""
+
+import difflib
+from collections.abc import Hashable
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+_WORDS = {
+    r"^/": "a path that starts with /",
+    r"^[^:]+$": "a name without a colon",
+    r"^[A-Za-z0-9-]+$": "the name of a header, such as X-Scope-OrgID",
+    r"^[\x21-\x7e]+( +[\x21-\x7e]+)*$": "printable characters",
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "a name of lower-case letters, digits and hyphens",
+    r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$": "a name of lower-case letters, digits, hyphens and dots",
+}
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that stands twice: plain YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Return the mapping of a node."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.value in seen:
+                problem = f"{key.value} stands twice or is no name"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def parse(text: str) -> Any:
+    """Return what a YAML text stands for.
+
+    Raises:
+        ValueError: It is not YAML, or a key stands twice.
+    """
+    try:
+        return yaml.load(text, Loader=_UniqueKeys)
+    except yaml.YAMLError as error:
+        raise ValueError(f"the file is not YAML: {' '.join(str(error).split())}") from error
+
+
+def sentences(model: type[BaseModel], error: ValidationError) -> tuple[str, ...]:
+    """Return one sentence per mistake; a list is not too short because its entries are wrong."""
+    errors = error.errors()
+    parents = {one["loc"][:-1] for one in errors if one["loc"]}
+    return tuple(
+        _sentence(model, one)
+        for one in errors
+        if one["type"] != "too_short" or one["loc"] not in parents
+    )
+
+
+def _sentence(model: type[BaseModel], error: ErrorDetails) -> str:
+    keys = [str(key) for key in error["loc"]]
+    path = ".".join(key for key in keys if key != "[key]") or "the file"
+    if error["type"] == "missing":
+        return f"{path} is missing"
+    if error["type"] == "extra_forbidden":
+        return f"{path} is not a field{_suggestion(model, keys)}"
+    return f"{path}: {_advice(error)}"
+
+
+def _advice(error: ErrorDetails) -> str:
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "value_error":
+            return str(context["error"])
+        case "string_pattern_mismatch":
+            return f"write {_WORDS.get(context['pattern'], context['pattern'])}"
+        case "literal_error" | "enum":
+            return f"write {context['expected']}"
+        case "too_short":
+            return "write at least one"
+        case "model_type" | "dict_type":
+            return f"write fields below it, not {error['input']!r}"
+        case _:
+            return f"it {error['msg'].removeprefix('Input ')}"
+
+
+def _suggestion(model: type[BaseModel], keys: list[str]) -> str:
+    names = _fields(_below(model, keys[:-1]))
+    close = difflib.get_close_matches(keys[-1], names, 1, 0.5)
+    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(sorted(names))}"
+
+
+def _below(model: type[BaseModel], keys: list[str]) -> type[BaseModel]:
+    for key in keys:
+        inner = _inner(_fields(model).get(key))
+        model = inner if inner is not None else model
+    return model
+
+
+def _fields(model: type[BaseModel]) -> dict[str, Any]:
+    fields = model.model_fields.items()
+    return {field.alias or name: field.annotation for name, field in fields}
+
+
+def _inner(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_inner(argument) for argument in get_args(annotation))
+    return next((model for model in found if model is not None), None)

@@ -1,0 +1,129 @@
+"""How long a step takes until an equally good candidate is Safe for the next exposure.
+
+While the totals of a look and stable's known rate do not change, "safe?" depends only on sums over
+looks, so a release is simulated on a geometric grid of moments, a few hundred releases at once.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.core.stats import mixture, nulls
+from penstock.core.stats.proportion import Bet, Gains, Pairs, Question
+from penstock.core.terms import Tolerance
+
+Floats = NDArray[np.float64]
+
+HORIZON_SECONDS = 7 * 24 * 3600.0
+_GROWTH = 1.1
+_RELEASES = 128
+_LEAST_RATE = 1e-7
+_SEED = 20_240_607
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What is expected while the step lasts.
+
+    Attributes:
+        stable_rate: Stable's share of bad answers, 0 to 1.
+        candidate_per_second: Requests that the candidate answers.
+        stable_per_second: Requests that stable answers.
+    """
+
+    stable_rate: float
+    candidate_per_second: float
+    stable_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the step must show, and how it is looked at.
+
+    Attributes:
+        tolerance: What is tolerated at full exposure.
+        exposure: The next exposure, in (0, 1].
+        miss_rate: Chance of a wrong pass, in (0, 1).
+        phi: Over-dispersion, >= 1.
+        interval_seconds: Time between looks.
+        bake_seconds: Least time with data.
+        warm_up_seconds: Time before the first look that counts.
+    """
+
+    tolerance: Tolerance
+    exposure: float
+    miss_rate: float
+    phi: float
+    interval_seconds: float
+    bake_seconds: float = 0.0
+    warm_up_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Seconds from the start of the step until it passes; None beyond a week.
+
+    Attributes:
+        median: Half of all equally good candidates pass within it.
+        bound: Nine of ten do.
+    """
+
+    median: float | None
+    bound: float | None
+
+
+def until_safe(traffic: Traffic, proof: Proof) -> Forecast:
+    """Return when the step of an equally good candidate passes, by seeded simulation."""
+    if min(traffic.candidate_per_second, traffic.stable_per_second) <= 0:
+        return Forecast(None, None)
+    looks = _grid(proof)
+    log_e = _log_safe(traffic, proof, looks)
+    safe = log_e >= -math.log(proof.miss_rate)
+    first = np.where(safe.any(-1), looks[safe.argmax(-1)] * proof.interval_seconds, np.inf)
+    seconds = np.maximum(proof.warm_up_seconds + first, proof.bake_seconds)
+    median, bound = np.quantile(seconds, (0.5, 0.9), method="higher")
+    return Forecast(_capped(median), _capped(bound))
+
+
+def _grid(proof: Proof) -> Floats:
+    most = max(HORIZON_SECONDS / proof.interval_seconds, 1.0)
+    powers = _GROWTH ** np.arange(math.ceil(math.log(most, _GROWTH)) + 1)
+    result: Floats = np.unique(np.ceil(powers))
+    return result
+
+
+def _log_safe(traffic: Traffic, proof: Proof, looks: Floats) -> Floats:
+    """Return ln of the evidence of "safe?" per release and moment, shape (releases, moments)."""
+    per_second = np.array([traffic.candidate_per_second, traffic.stable_per_second])
+    per_look = per_second * proof.interval_seconds
+    rate = min(max(traffic.stable_rate, 0.0), 1.0)
+    known = np.array([min(max(rate, _LEAST_RATE), 1 - _LEAST_RATE)])
+    gains = _gains(per_look, known, proof)
+    candidate_bad, stable_bad = _bad_answers(per_look, rate, looks)
+    answers = np.stack((per_look[0] * looks - candidate_bad, candidate_bad, stable_bad))
+    each = np.concatenate((gains.good, gains.bad, gains.stable_bad), -1) / proof.phi
+    log_e = np.tensordot(each, answers, 1) + mixture.LOG_WEIGHTS[:, None, None]
+    return mixture.log_sum(log_e, 0)
+
+
+def _gains(per_look: Floats, rate: Floats, proof: Proof) -> Gains:
+    nothing = np.zeros(1)
+    pairs = Pairs(per_look[:1], nothing, per_look[1:], nothing)
+    null = nulls.tolerated(proof.tolerance.max_increase, proof.tolerance.slack, proof.exposure)
+    return Bet.on(Question.SAFE, pairs, null, rate).gains()
+
+
+def _bad_answers(per_look: Floats, rate: float, looks: Floats) -> Floats:
+    """Return the bad answers of both arms up to each moment, shape (2, releases, moments)."""
+    generator = np.random.default_rng(_SEED)
+    expected = per_look[:, None, None] * np.diff(looks, prepend=0.0)
+    spread = np.sqrt(1 - rate)
+    noise = generator.poisson(expected * rate, (2, _RELEASES, len(looks))) - expected * rate
+    result: Floats = np.cumsum(expected * rate + spread * noise, -1)
+    return np.clip(result, 0.0, per_look[:, None, None] * looks)
+
+
+def _capped(seconds: np.float64) -> float | None:
+    return float(seconds) if seconds <= HORIZON_SECONDS else None

@@ -1,0 +1,258 @@
+"""From all counts of a release to what they say together; pure, and so the same after a restart."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from penstock.api.v1alpha1.rollout import OnWorse, RolloutSpec
+from penstock.api.v1alpha1.rollout_status import MetricStatus, StepStatus
+from penstock.core import analysis, forecast, plan
+from penstock.core.analysis import Judgement
+from penstock.core.facts import Analysis, Finding
+from penstock.core.ledger import Guardrail, Ledger
+from penstock.core.record import Record
+from penstock.core.stats import shares
+from penstock.core.verdict import Verdict
+
+ALARM_SHARE = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of the counts.
+
+    Attributes:
+        spec: The spec that the release runs on.
+        rails: Its guardrails.
+        steps: Its steps.
+        step: Index of the step whose weight is in force; -1 for none.
+        quiet: Why there is no data, by metric; metrics with data are absent.
+        at: End of the newest look.
+    """
+
+    spec: RolloutSpec
+    rails: tuple[Guardrail, ...]
+    steps: Sequence[StepStatus]
+    step: int
+    quiet: Mapping[str, str]
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What one guardrail says; log evidence is natural."""
+
+    rail: Guardrail
+    verdict: Verdict
+    status: MetricStatus
+    log_worse: float = 0.0
+    log_safe: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+def opinions(ledger: Ledger, question: Question) -> tuple[Opinion, ...]:
+    """Return what each guardrail says."""
+    acting = sum(1 for rail in question.rails if rail.acts and rail.proportion)
+    alpha = analysis.guardrail_alpha(question.spec.analysis.false_alarm_rate, acting)
+    found = []
+    for rail in question.rails:
+        if rail.proportion:
+            found.append(_compared(rail, ledger.proportions[rail.name], question, alpha))
+        elif rail.threshold:
+            found.append(_plain(rail, ledger, question))
+    return tuple(found)
+
+
+def _compared(rail: Guardrail, record: Record, question: Question, alpha: float) -> Opinion:
+    judged = analysis.judge(
+        record,
+        name=rail.name,
+        step=max(question.step, 0),
+        alpha=alpha,
+        miss_rate=question.spec.analysis.miss_rate / 100,
+    )
+    quiet = question.quiet.get(rail.name, "")
+    silent = bool(quiet) and judged.verdict is not Verdict.WORSE
+    verdict = Verdict.NO_DATA if silent else judged.verdict
+    return Opinion(
+        rail=rail,
+        verdict=verdict,
+        status=_status(rail.name, verdict, judged, quiet if silent else judged.why),
+        log_worse=judged.evidence.worse,
+        log_safe=judged.evidence.safe,
+        notes=tuple(f"{rail.name}: {note.text}" for note in judged.notes),
+    )
+
+
+def _status(name: str, verdict: Verdict, judged: Judgement, why: str) -> MetricStatus:
+    ratio = judged.ratio
+    return MetricStatus(
+        name=name,
+        verdict=verdict,
+        candidate=_percent(judged.candidate.rate),
+        stable=_percent(judged.stable.rate),
+        ratio=_finite((ratio.low, ratio.mid, ratio.high)) if ratio else (),
+        why=why,
+    )
+
+
+def _finite(values: tuple[float | None, ...]) -> tuple[float, ...]:
+    numbers = [value for value in values if value is not None and math.isfinite(value)]
+    return tuple(round(value, 4) for value in numbers) if len(numbers) == len(values) else ()
+
+
+def _percent(rate: float | None) -> float | None:
+    return None if rate is None else round(100 * rate, 4)
+
+
+def _plain(rail: Guardrail, ledger: Ledger, question: Question) -> Opinion:
+    record, threshold = ledger.thresholds[rail.name], rail.threshold
+    if threshold is None or record.value is None:
+        status = MetricStatus(name=rail.name, verdict=Verdict.NO_DATA, why="no value yet")
+        return Opinion(rail, Verdict.NO_DATA, status)
+    worse = record.worse(threshold, question.spec.analysis.interval)
+    verdict = Verdict.WORSE if worse else Verdict.SAFE
+    bounds = [f"at least {threshold.min:g}"] if threshold.min is not None else []
+    bounds += [f"at most {threshold.max:g}"] if threshold.max is not None else []
+    why = f"{rail.name}: {record.value:g}, should be {' and '.join(bounds)}"
+    if record.bad_looks:
+        why += f"; bad for {record.bad_looks} looks"
+    status = MetricStatus(name=rail.name, verdict=verdict, candidate=record.value, why=why)
+    return Opinion(rail, verdict, status)
+
+
+def together(ledger: Ledger, question: Question, said: Sequence[Opinion]) -> Analysis:
+    """Return what all metrics say together."""
+    acting = [o for o in said if o.rail.acts]
+    silence = _silence(acting, question)
+    mistrust, observed = _shares(ledger, question)
+    names = frozenset(o.rail.name for o in acting)
+    return Analysis(
+        verdict=_verdict(acting, silence, mistrust),
+        metrics=tuple(o.status for o in said),
+        baked=ledger.baked(question.step, question.spec.analysis.interval, names),
+        worse=_finding(acting, OnWorse.ROLLBACK),
+        held=_finding(acting, OnWorse.HOLD),
+        silence=silence,
+        mistrust=mistrust,
+        observed_share=observed,
+        notes=tuple(note for o in said for note in o.notes),
+        at=question.at,
+    )
+
+
+def _silence(acting: Sequence[Opinion], question: Question) -> str:
+    texts = [f"{o.rail.name}: {question.quiet[o.rail.name]}" for o in acting
+             if o.rail.name in question.quiet and o.rail.proportion]  # fmt: skip
+    return "; ".join(texts)
+
+
+def _finding(acting: Sequence[Opinion], on_worse: OnWorse) -> Finding | None:
+    for o in acting:
+        if o.verdict is Verdict.WORSE and o.rail.on_worse is on_worse:
+            return Finding(o.rail.name, str(on_worse), o.status.why)
+    return None
+
+
+def _verdict(acting: Sequence[Opinion], silence: str, mistrust: str) -> Verdict:
+    verdicts = [o.verdict for o in acting if o.rail.proportion or o.verdict is Verdict.WORSE]
+    if Verdict.WORSE in verdicts:
+        return Verdict.WORSE
+    if silence or Verdict.NO_DATA in verdicts:
+        return Verdict.NO_DATA
+    if mistrust:
+        return Verdict.UNTRUSTED
+    return Verdict.SAFE if all(v is Verdict.SAFE for v in verdicts) else Verdict.LEARNING
+
+
+def _shares(ledger: Ledger, question: Question) -> tuple[str, float | None]:
+    """Return why the share of requests is not the weight, and the share seen on this step."""
+    record = next(iter(ledger.proportions.values()), None)
+    if record is None or question.step < 0 or len(record) == 0:
+        return "", None
+    table = record.table
+    here = table.step == question.step
+    candidate = float(table.candidate_total[here].sum())
+    all_ = candidate + float(table.stable_total[here].sum())
+    observed = round(100 * candidate / all_, 2) if all_ else None
+    if question.spec.traffic.sticky is not None or observed is None:
+        return "", observed
+    weights = np.array([(step.weight or 0) / 100 for step in question.steps])
+    intended = weights[np.minimum(table.step.astype(int), len(weights) - 1)]
+    log_e = shares.log_evidence(table.candidate_total, table.stable_total, intended)
+    if log_e[-1] < math.log(ALARM_SHARE):
+        return "", observed
+    weight = question.steps[question.step].weight
+    return (
+        f"the candidate gets {observed:g} % of the requests where the weight is {weight:g} %: "
+        f"a proxy does not follow, or something retries or filters requests of one version"
+    ), observed
+
+
+def eta(
+    ledger: Ledger, question: Question, spent: timedelta
+) -> dict[int, tuple[timedelta, timedelta]]:
+    """Return when this step and the following ones are expected to pass, from now.
+
+    Args:
+        ledger: The counts so far; their rate of requests is taken to go on.
+        question: What is asked.
+        spent: Time already spent on the step.
+
+    Returns:
+        Median and 90 % bound by index of the step; steps beyond what can be told are absent.
+    """
+    result: dict[int, tuple[timedelta, timedelta]] = {}
+    if question.step < 0:
+        return result
+    sums = [-spent.total_seconds()] * 2
+    for index in range(question.step, len(question.steps)):
+        if question.steps[index].weight is not None:
+            bounds = _slowest(ledger, question, index)
+            if bounds is None:
+                return result
+            sums = [max(s, 0.0 if index > question.step else s) + b
+                    for s, b in zip(sums, bounds, strict=True)]  # fmt: skip
+            sums = [max(s, 0.0) for s in sums]
+        result[index] = timedelta(seconds=sums[0]), timedelta(seconds=sums[1])
+    return result
+
+
+def _slowest(ledger: Ledger, question: Question, index: int) -> tuple[float, float] | None:
+    """Return median and bound of the metric that takes longest on a step, in seconds."""
+    found: list[tuple[float, float]] = []
+    for rail in question.rails:
+        if rail.acts and rail.proportion:
+            one = _forecast(ledger.proportions[rail.name], question, index)
+            if one.median is None or one.bound is None:
+                return None
+            found.append((one.median, one.bound))
+    bake = plan.bake(question.steps[index]).total_seconds()
+    return (max((f[0] for f in found), default=bake), max((f[1] for f in found), default=bake))
+
+
+def _forecast(record: Record, question: Question, index: int) -> forecast.Forecast:
+    table, spec = record.table, question.spec.analysis
+    looks, interval = len(record), spec.interval.total_seconds()
+    if not looks:
+        return forecast.Forecast(None, None)
+    requests = float(table.candidate_total.sum() + table.stable_total.sum())
+    rate = float(table.stable_bad.sum()) / max(float(table.stable_total.sum()), 1.0)
+    share = (question.steps[index].weight or 0) / 100
+    per_second = requests / looks / interval
+    first = index == plan.weight_step(question.steps, 0) or index == 0
+    return forecast.until_safe(
+        forecast.Traffic(rate, per_second * share, per_second * (1 - share)),
+        forecast.Proof(
+            tolerance=record.terms.tolerance,
+            exposure=record.terms.exposure(index),
+            miss_rate=spec.miss_rate / 100,
+            phi=record.terms.calibration.phi,
+            interval_seconds=interval,
+            bake_seconds=plan.bake(question.steps[index]).total_seconds(),
+            warm_up_seconds=spec.warm_up.total_seconds() if first else 0.0,
+        ),
+    )

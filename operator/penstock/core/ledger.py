@@ -1,0 +1,131 @@
+"""The counts of a whole release: the record of each metric, packed into the Release's status."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from penstock.api.v1alpha1.metric_template import MetricTemplateSpec, Proportion
+from penstock.api.v1alpha1.rollout import Analysis as AnalysisSpec
+from penstock.api.v1alpha1.rollout import Metric, OnWorse, RolloutSpec, Threshold
+from penstock.core import plan
+from penstock.core.record import Record
+from penstock.core.terms import Terms, Tolerance
+from penstock.core.thresholds import ThresholdRecord
+
+MAX_INCREASE, SLACK = 20.0, 0.1
+DEFAULT_CONNECTION = "prometheus"
+
+
+@dataclass(frozen=True, slots=True)
+class Guardrail:
+    """A metric with its template filled in: a proportion or a threshold on one connection."""
+
+    name: str
+    connection: str
+    on_worse: OnWorse
+    proportion: Proportion | None = None
+    threshold: Threshold | None = None
+    tolerance: Tolerance = field(default_factory=lambda: Tolerance(MAX_INCREASE, SLACK))
+
+    @property
+    def acts(self) -> bool:
+        """Return whether it can stop or hold a release."""
+        return self.on_worse is not OnWorse.REPORT
+
+
+def guardrails(
+    analysis: AnalysisSpec, templates: Mapping[str, MetricTemplateSpec]
+) -> tuple[Guardrail, ...]:
+    """Return the guardrails of a release; a metric without its template is left out."""
+    found = [_guardrail(metric, templates.get(metric.title)) for metric in analysis.metrics]
+    return tuple(one for one in found if one is not None)
+
+
+def _guardrail(metric: Metric, template: MetricTemplateSpec | None) -> Guardrail | None:
+    if metric.value is not None:
+        return Guardrail(metric.title, DEFAULT_CONNECTION, metric.on_worse, threshold=metric.value)
+    if template is None:
+        return None
+    increase = MAX_INCREASE if metric.max_increase is None else metric.max_increase
+    slack = SLACK if metric.slack is None else metric.slack
+    return Guardrail(
+        name=metric.title,
+        connection=template.connection,
+        on_worse=metric.on_worse,
+        proportion=template.proportion,
+        threshold=template.value,
+        tolerance=Tolerance(increase, slack),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """All counts of a release, by the name of the metric."""
+
+    proportions: Mapping[str, Record] = field(default_factory=dict)
+    thresholds: Mapping[str, ThresholdRecord] = field(default_factory=dict)
+
+    def with_proportion(self, name: str, record: Record) -> "Ledger":
+        """Return the ledger with one record replaced."""
+        return replace(self, proportions={**self.proportions, name: record})
+
+    def with_threshold(self, name: str, record: ThresholdRecord) -> "Ledger":
+        """Return the ledger with one threshold's record replaced."""
+        return replace(self, thresholds={**self.thresholds, name: record})
+
+    @property
+    def last_number(self) -> int:
+        """Return the number of the newest look that any metric has; 0 for none."""
+        numbers = [record.last_number for record in self.proportions.values()]
+        numbers += [record.last_number for record in self.thresholds.values()]
+        return max(numbers, default=0)
+
+    def baked(self, step: int, interval: timedelta, acting: frozenset[str]) -> timedelta:
+        """Return the least time with data of the metrics that act, in a step.
+
+        Thresholds count only where nothing is compared: they are silent on missing data.
+        """
+        compared = [
+            timedelta(seconds=record.baked_seconds(step))
+            for name, record in self.proportions.items()
+            if name in acting or not acting
+        ]
+        plain = [record.baked(step, interval) for record in self.thresholds.values()]
+        return min(compared or plain, default=timedelta(0))
+
+    def encode(self) -> dict[str, str]:
+        """Return each record as text."""
+        texts = {name: record.encode() for name, record in self.proportions.items()}
+        return texts | {name: record.encode() for name, record in self.thresholds.items()}
+
+
+def empty(spec: RolloutSpec, rails: tuple[Guardrail, ...]) -> Ledger:
+    """Return the ledger of a release before its first look."""
+    exposures = plan.next_exposures(plan.expand(spec))
+    seconds = spec.analysis.interval.total_seconds()
+    return Ledger(
+        {r.name: Record(Terms(seconds, r.tolerance, exposures)) for r in rails if r.proportion},
+        {r.name: ThresholdRecord() for r in rails if r.threshold},
+    )
+
+
+def decode(
+    texts: Mapping[str, str], spec: RolloutSpec, rails: tuple[Guardrail, ...]
+) -> tuple[Ledger, tuple[str, ...]]:
+    """Return the ledger that was packed, and the names of the metrics whose record is damaged.
+
+    A damaged record begins anew: nothing is proven then, so no weight rises on it.
+    """
+    ledger, damaged = empty(spec, rails), []
+    for rail in rails:
+        text = texts.get(rail.name)
+        if not text:
+            continue
+        try:
+            if rail.proportion:
+                ledger = ledger.with_proportion(rail.name, Record.decode(text))
+            else:
+                ledger = ledger.with_threshold(rail.name, ThresholdRecord.decode(text))
+        except ValueError:
+            damaged.append(rail.name)
+    return ledger, tuple(damaged)

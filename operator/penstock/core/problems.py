@@ -1,0 +1,184 @@
+"""What no schema can see: mistakes that keep a release from starting, each with its cure."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
+
+from penstock.api.v1alpha1.metric_template import MetricTemplateSpec
+from penstock.api.v1alpha1.rollout import Metric, RolloutSpec, Sticky
+from penstock.core import queries
+from penstock.core.facts import Problem
+from penstock.core.kinds import Key, Manifest, key_of
+from penstock.core.queries import Arm, Subject, Unusable
+from penstock.core.traffic import virtual_service as vs
+from penstock.core.traffic.target import MANAGED_BY, MANAGER, Target
+
+UNTOUCHABLE = frozenset(
+    {
+        "RouteTaken",
+        "RouteNotFound",
+        "RouteNotOurs",
+        "VirtualServiceNotFound",
+        "VirtualServiceTaken",
+    }
+)
+"""Problems for which nothing in the mesh may be written."""
+
+_ANY_TIME = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def of_metrics(
+    spec: RolloutSpec,
+    templates: Mapping[str, MetricTemplateSpec],
+    connections: Collection[str],
+    target: Target,
+) -> tuple[Problem, ...]:
+    """Return what is wrong with the metrics: templates, connections, variables."""
+    found = []
+    for metric in spec.analysis.metrics:
+        template = templates.get(metric.title)
+        problem = _of_metric(metric, template, connections, target)
+        if problem is not None:
+            found.append(problem)
+    return tuple(found)
+
+
+def _of_metric(
+    metric: Metric,
+    template: MetricTemplateSpec | None,
+    connections: Collection[str],
+    target: Target,
+) -> Problem | None:
+    if metric.template is not None and template is None:
+        return Problem(
+            "TemplateNotFound",
+            f"metric {metric.title}: there is no MetricTemplate {metric.template} in namespace "
+            f"{target.namespace} nor in the catalogue",
+        )
+    connection = template.connection if template else "prometheus"
+    if connection not in connections:
+        known = ", ".join(sorted(connections)) or "none"
+        text = f"metric {metric.title}: connection {connection} is not configured ({known} is)"
+        return Problem("ConnectionUnknown", text)
+    is_proportion = template is not None and template.proportion is not None
+    if not is_proportion and (metric.max_increase is not None or metric.slack is not None):
+        text = f"metric {metric.title}: maxIncrease and slack need a template with a proportion"
+        return Problem("MetricInvalid", text)
+    return _of_expression(metric, template, target)
+
+
+def _of_expression(
+    metric: Metric, template: MetricTemplateSpec | None, target: Target
+) -> Problem | None:
+    arm = Arm("v", target.host(target.service), 'destination_workload="w"')
+    subject = Subject(target.namespace, target.rollout, target.service, arm, arm)
+    threshold = metric.value or (template.value if template else None)
+    made: object = None
+    if threshold is not None:
+        made = queries.value_query(threshold.query, "c", subject, _ANY_TIME)
+    elif template is not None and template.proportion is not None:
+        made = queries.proportion_query(template.proportion, "c", subject, _ANY_TIME, None)
+    if not isinstance(made, Unusable):
+        return None
+    return Problem("MetricInvalid", f"metric {metric.title}: {made.reason}")
+
+
+def of_route(
+    target: Target, live: Manifest | None, others: Iterable[Manifest]
+) -> tuple[Problem, ...]:
+    """Return what is wrong with the route: not there, not ours, or hidden by an older one."""
+    found = []
+    existing = target.route.existing
+    if existing is not None:
+        found += _of_existing(target, live)
+    elif target.route.own is not None:
+        found += _of_own(target, live, others)
+    return tuple(found)
+
+
+def _of_existing(target: Target, live: Manifest | None) -> list[Problem]:
+    name, wanted = target.virtual_service, target.route.existing
+    if live is None or wanted is None:
+        text = f"there is no VirtualService {name} in namespace {target.namespace}"
+        return [Problem("VirtualServiceNotFound", text)]
+    there = {route.get("name") for route in live.get("spec", {}).get("http") or []}
+    missing = [route for route in wanted.http if route not in there]
+    if missing:
+        text = f"VirtualService {name} has no http route named {', '.join(missing)}"
+        return [Problem("RouteNotFound", text)]
+    for _, route in vs.our_routes(live, target):
+        places = [d.get("destination", {}) for d in route.get("route") or []]
+        if all(target.version_of(place) is None for place in places):
+            text = f"http route {route.get('name')} of {name} sends nothing to {target.service}"
+            return [Problem("RouteNotOurs", text)]
+    return []
+
+
+def _of_own(target: Target, live: Manifest | None, others: Iterable[Manifest]) -> list[Problem]:
+    own = target.route.own
+    if own is None:
+        return []
+    if live is not None and live["metadata"].get("labels", {}).get(MANAGED_BY) != MANAGER:
+        text = (
+            f"VirtualService {target.virtual_service} exists and is not ours: delete it, or name "
+            f"its routes in route.existing"
+        )
+        return [Problem("VirtualServiceTaken", text)]
+    mine = live["metadata"].get("creationTimestamp", "9") if live else "9"
+    for other in others:
+        if key_of(other) == Key(target.namespace, target.virtual_service):
+            continue
+        if _hides(other, own.hosts, own.gateways, mine):
+            text = (
+                f"VirtualService {key_of(other)} is older and has the same host on the mesh, so "
+                f"it wins silently: delete it, or use route.existing"
+            )
+            return [Problem("HostTaken", text)]
+    return []
+
+
+def _hides(other: Manifest, hosts: Iterable[str], gateways: Iterable[str], mine: str) -> bool:
+    spec = other.get("spec", {})
+    on_mesh = "mesh" in gateways and "mesh" in (spec.get("gateways") or ["mesh"])
+    shared = set(spec.get("hosts") or []) & set(hosts)
+    return on_mesh and bool(shared) and other["metadata"].get("creationTimestamp", "") <= mine
+
+
+def of_neighbours(
+    body: Manifest, mine: Target, neighbours: Iterable[tuple[Manifest, Target]]
+) -> tuple[Problem, ...]:
+    """Return whether an older Rollout has the same route: then everything here stands still."""
+    age = _age(body)
+    for other, target in neighbours:
+        if key_of(other) != key_of(body) and _age(other) < age and _overlap(mine, target):
+            text = (
+                f"Rollout {key_of(other)} is older and moves the same route of "
+                f"{mine.virtual_service}: delete one of them"
+            )
+            return (Problem("RouteTaken", text),)
+    return ()
+
+
+def _age(body: Manifest) -> tuple[str, str]:
+    return body["metadata"].get("creationTimestamp", ""), body["metadata"]["name"]
+
+
+def _overlap(one: Target, other: Target) -> bool:
+    here = (one.namespace, one.virtual_service) == (other.namespace, other.virtual_service)
+    if not here or one.route.existing is None or other.route.existing is None:
+        return here
+    return bool(set(one.route.existing.http) & set(other.route.existing.http))
+
+
+STICKY_FORBIDDEN = Problem(
+    "StickyNotAllowed",
+    "traffic.sticky needs the component `sticky` of the manifests: the operator may not write "
+    "EnvoyFilters",
+)
+
+
+def of_sticky(sticky: Sticky | None, routes: Collection[str]) -> tuple[Problem, ...]:
+    """Return whether a sticky release has no root that leads to its delegate."""
+    if sticky is None or routes:
+        return ()
+    text = "no VirtualService delegates to route.delegate, so no user can be kept on a version"
+    return (Problem("NoRoot", text),)

@@ -1,0 +1,151 @@
+"""The record of one metric in one release: the data that every verdict is computed from."""
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from penstock.core import evidence, looks, record_text
+from penstock.core.evidence import NOTHING_FOLDED, Evidence, Folded
+from penstock.core.looks import COLUMNS, ROW_BYTES, Counts, Look, Table
+from penstock.core.terms import Calibration, Terms, Tolerance
+
+__all__ = ["KEPT_LOOKS", "Calibration", "Counts", "Look", "Record", "Terms", "Tolerance"]
+
+KEPT_LOOKS = 512
+_FIT_STEP = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The looks of one metric: the newest 512 as they were counted, older ones folded.
+
+    A value: a longer record is a new one. Looks are never merged or cut anew: evidence that is cut
+    after the outcomes are known has no guarantee.
+
+    Attributes:
+        terms: What was fixed before the first look.
+        rows: The looks kept, packed, oldest first.
+        folded: What is left of the looks before them.
+    """
+
+    terms: Terms
+    rows: bytes = b""
+    folded: Folded = NOTHING_FOLDED
+
+    def __len__(self) -> int:
+        """Return how many looks are kept."""
+        return len(self.rows) // ROW_BYTES
+
+    @property
+    def table(self) -> Table:
+        """The looks kept, as columns."""
+        return Table.of(self.rows)
+
+    @property
+    def looks(self) -> tuple[Look, ...]:
+        """The looks kept, oldest first."""
+        starts = range(0, len(self.rows), ROW_BYTES)
+        return tuple(looks.unpack(self.rows[start : start + ROW_BYTES]) for start in starts)
+
+    @property
+    def last_number(self) -> int:
+        """The number of the newest look; 0 for none."""
+        return looks.unpack(self.rows[-ROW_BYTES:]).number if self.rows else self.folded.number
+
+    @property
+    def stable_rate(self) -> float:
+        """Stable's share of bad answers as known by now, in (0, 1)."""
+        table = self.table
+        known = self.terms.calibration.history + self.folded.stable
+        bad = known.bad + float(table.stable_bad.sum()) + evidence.PRIOR_BAD
+        return bad / (known.total + float(table.stable_total.sum()) + evidence.PRIOR_TOTAL)
+
+    @property
+    def tolerated(self) -> float:
+        """The candidate's share of bad answers that is tolerable beside `stable_rate`."""
+        tolerance = self.terms.tolerance
+        return self.stable_rate * (1 + tolerance.max_increase / 100) + tolerance.slack / 100
+
+    def with_look(self, look: Look) -> "Record":
+        """Return the record with one look more; the same record when the look is not newer."""
+        if look.number <= self.last_number:
+            return self
+        longer = replace(self, rows=self.rows + looks.pack(look))
+        return longer.keeping(KEPT_LOOKS)
+
+    def keeping(self, count: int) -> "Record":
+        """Return the record with all looks but the newest `count` (at least 1) folded."""
+        cut = max(len(self) - max(count, 1), 0) * ROW_BYTES
+        if not cut:
+            return self
+        folded = evidence.fold(self.terms, self.folded, Table.of(self.rows[:cut]))
+        return replace(self, rows=self.rows[cut:], folded=folded)
+
+    def weigh(self, step: int) -> Evidence:
+        """Return the evidence after all looks; "safe?" is asked for the next exposure of `step`."""
+        return evidence.weigh(self.terms, self.folded, self.table, step)
+
+    def baked_seconds(self, step: int) -> float:
+        """Return the time of looks with data in a step."""
+        baked = evidence.baked_looks(self.folded, self.table)
+        return baked[step] * self.terms.interval_seconds if step < len(baked) else 0.0
+
+    def answers(self, step: int) -> tuple[int, int]:
+        """Return how many answers the candidate and stable gave in the newest step."""
+        return evidence.answers(self.folded, self.table, step)
+
+    def encode(self) -> str:
+        """Return the record as text of at most 16 KiB; looks that do not fit are folded."""
+        kept = self
+        text = record_text.to_text(kept._payload())
+        while len(text) > record_text.MAX_CHARACTERS and len(kept) > 1:
+            kept = kept.keeping(len(kept) - _FIT_STEP)
+            text = record_text.to_text(kept._payload())
+        return text
+
+    @classmethod
+    def decode(cls, text: str) -> "Record":
+        """Return the record that `encode` wrote, in this or an older version.
+
+        Raises:
+            ValueError: The text is damaged or too new.
+        """
+        try:
+            return _record(record_text.from_text(text))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"the record lacks or garbles {error}") from error
+
+    def _payload(self) -> dict[str, Any]:
+        columns = looks.integers(self.rows)
+        columns[0] = np.diff(columns[0], prepend=self.folded.number)
+        payload = asdict(self.terms) | dict(zip(COLUMNS, columns.tolist(), strict=True))
+        return payload | ({"folded": asdict(self.folded)} if self.folded.number else {})
+
+
+def _record(payload: dict[str, Any]) -> Record:
+    terms = Terms(
+        interval_seconds=payload["interval_seconds"],
+        tolerance=Tolerance(**payload["tolerance"]),
+        exposures=tuple(payload["exposures"]),
+        calibration=_calibration(payload["calibration"]),
+    )
+    folded = _folded(payload["folded"]) if "folded" in payload else NOTHING_FOLDED
+    columns = np.array([payload[name] for name in COLUMNS], dtype=np.int64)
+    columns[0] = folded.number + np.cumsum(columns[0])
+    return Record(terms, looks.rows_of(columns), folded)
+
+
+def _calibration(payload: dict[str, Any]) -> Calibration:
+    return Calibration(**_known(Calibration, payload) | {"history": Counts(**payload["history"])})
+
+
+def _folded(payload: dict[str, Any]) -> Folded:
+    values = {key: tuple(value) for key, value in payload.items() if isinstance(value, list)}
+    stable = Counts(**payload["stable"])
+    return Folded(**_known(Folded, payload) | values | {"stable": stable})
+
+
+def _known(kind: type[Calibration | Folded], payload: dict[str, Any]) -> dict[str, Any]:
+    names = {entry.name for entry in fields(kind)}
+    return {key: value for key, value in payload.items() if key in names}

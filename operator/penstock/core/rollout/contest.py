@@ -1,0 +1,38 @@
+"""Somebody else changes our weights: put back three times, then yielded at weight 0 (rule 8)."""
+
+from datetime import timedelta
+
+from penstock.api.v1alpha1.rollout_status import Revert, RolloutStatus
+from penstock.core.rollout import ending
+from penstock.core.rollout.turn import Turn
+
+WITHIN = timedelta(minutes=5)
+PATIENCE = 3
+
+
+def answer_edits(status: RolloutStatus, turn: Turn) -> RolloutStatus:
+    """Return the status with a foreign edit on record; the fourth of one manager ends the fight.
+
+    The edit itself is undone by the effect: the route is written as the status calls for.
+    """
+    route = turn.seen.route
+    if status.contested:
+        return status.model_copy(update={"yielded": status.yielded or route.as_wanted})
+    if status.stable is None or not route.exists or route.as_wanted or not route.editor:
+        return status
+    recent = tuple(r for r in status.reverts if r.at > turn.now - WITHIN)
+    if sum(r.manager == route.editor for r in recent) < PATIENCE:
+        revert = Revert(manager=route.editor, at=turn.now)
+        return status.model_copy(update={"reverts": (*recent, revert)[-20:]})
+    contested = status.model_copy(update={"contested": route.editor, "yielded": False})
+    return ending.condemn(contested, ending.CONTESTED, turn.seen.contested_text)
+
+
+def obey_mark(status: RolloutStatus, turn: Turn) -> RolloutStatus:
+    """Return the status after a rollback that was written to the route before the status."""
+    candidate, mark = status.candidate, turn.seen.route.rolled_back
+    release, _, message = mark.partition(": ")
+    if candidate is None or release != candidate.release:
+        return status
+    reason, _, text = message.partition(": ")
+    return ending.condemn(status, reason or ending.ABORTED, text or message)

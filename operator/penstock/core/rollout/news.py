@@ -1,0 +1,69 @@
+"""What is worth telling between two statuses: events, log lines, and whether to write at all."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.api.v1alpha1.rollout_status import Phase, RolloutStatus
+from penstock.core.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One event: `reason` is one word, `message` a sentence with its numbers."""
+
+    warning: bool
+    reason: str
+    message: str
+
+
+def notices(before: RolloutStatus, after: RolloutStatus) -> tuple[Notice, ...]:
+    """Return the events between two statuses: changes of phase, commands, edits put back."""
+    found = []
+    if after.ended != before.ended and after.ended is not None:
+        bad = after.ended.outcome in ("RolledBack", "Aborted")
+        text = f"{after.ended.release}: {after.ended.message}"
+        found.append(Notice(bad, f"Release{after.ended.outcome}", text))
+    if after.phase is not before.phase or after.contested != before.contested:
+        bad = after.phase is Phase.ROLLED_BACK or bool(after.contested)
+        found.append(Notice(bad, str(after.phase), after.message))
+    known = {(c.verb, c.id, c.target) for c in before.commands}
+    for command in after.commands:
+        if (command.verb, command.id, command.target) not in known:
+            what = f"{command.verb} {command.target}#{command.id} by {command.by}"
+            reason = "CommandTaken" if command.taken else "CommandRefused"
+            text = what if command.taken else f"{what}: {command.message}"
+            found.append(Notice(not command.taken, reason, text))
+    for revert in after.reverts[-1:] if len(after.reverts) > len(before.reverts) else ():
+        text = f"field manager {revert.manager} changed our weights; they were put back"
+        found.append(Notice(True, "WeightsPutBack", text))
+    return tuple(found)
+
+
+def essence(status: RolloutStatus) -> dict[str, Any]:
+    """Return what makes a status worth a write at once; the rest waits for a checkpoint.
+
+    Left out are numbers that change with every look: rates, forecasts, shares, messages.
+    """
+    content = status.model_dump(exclude={"analysis", "message"})
+    content["conditions"] = [(c.type, c.status, c.reason) for c in status.conditions]
+    content["steps"] = [(s.weight, s.state, s.since, s.by) for s in status.steps]
+    content["traffic"] = (status.traffic.weight, status.traffic.total)
+    if content["candidate"]:
+        for name in ("images", "workloads"):
+            del content["candidate"][name]
+    trusted = status.analysis.verdict not in (Verdict.LEARNING, Verdict.SAFE)
+    content["verdict"] = status.analysis.verdict if trusted else ""
+    return content
+
+
+def moves_forward(before: RolloutStatus, after: RolloutStatus) -> bool:
+    """Return whether a step was entered: the record must be safe before that is written."""
+    if before.candidate is None or after.candidate is None:
+        return before.candidate is not None and after.phase is Phase.PROMOTED
+    return after.candidate.step > before.candidate.step
+
+
+def falls_back(before: RolloutStatus, after: RolloutStatus) -> bool:
+    """Return whether the candidate loses its traffic: the one effect that may go first."""
+    gone = after.candidate is None and after.phase is not Phase.PROMOTED
+    return before.candidate is not None and before.traffic.weight > 0 and gone

@@ -1,0 +1,244 @@
+"""A release in flight: readiness, silence, evidence, steps."""
+
+from datetime import timedelta
+
+from penstock.api.fields import format_duration
+from penstock.api.v1alpha1.rollout import OnInconclusive, OnSilence
+from penstock.api.v1alpha1.rollout_status import (
+    Candidate,
+    Phase,
+    RolloutStatus,
+    StepState,
+    StepStatus,
+)
+from penstock.core import plan
+from penstock.core.rollout import ending
+from penstock.core.rollout.turn import Turn
+from penstock.core.verdict import Verdict
+
+UNREADY_WITH_TRAFFIC = timedelta(seconds=30)
+
+
+def progress(status: RolloutStatus, turn: Turn) -> RolloutStatus:
+    """Return the status after one turn of the release in flight."""
+    if status.candidate is None:
+        return status
+    status = _watch_over(_note_facts(status, status.candidate, turn), turn)
+    status = ending.settle(status, turn)
+    if status.candidate is None:
+        return status
+    return _advance(status, status.candidate, turn)
+
+
+def _with(status: RolloutStatus, **update: object) -> RolloutStatus:
+    if status.candidate is None:
+        return status
+    candidate = status.candidate.model_copy(update=update)
+    return status.model_copy(update={"candidate": candidate})
+
+
+def _note_facts(status: RolloutStatus, candidate: Candidate, turn: Turn) -> RolloutStatus:
+    seen, now = turn.seen, turn.now
+    ready = seen.ready(candidate.version) > 0
+    unready_since = None if ready else candidate.unready_since or now
+    silent = bool(seen.analysis.silence) and candidate.step >= 0
+    silent_since = (candidate.silent_since or now) if silent else None
+    recorded = candidate.recorded or seen.snapshot is not None
+    if recorded and not candidate.recorded:
+        status = status.model_copy(update={"steps": plan.expand(turn.rules)})
+    pods = seen.pods.get(candidate.version)
+    if pods and pods.ready:
+        status = _with(status, images=pods.images, workloads=pods.workloads)
+    return _with(status, unready_since=unready_since, silent_since=silent_since, recorded=recorded)
+
+
+def _watch_over(status: RolloutStatus, turn: Turn) -> RolloutStatus:
+    """Return the status, with the candidate condemned if one of the reasons to stop holds."""
+    candidate = status.candidate
+    if candidate is None or candidate.condemned:
+        return status
+    if finding := turn.seen.analysis.worse:
+        return ending.condemn(status, ending.WORSE, finding.why)
+    if message := _unready_too_long(candidate, turn):
+        return ending.condemn(status, ending.NOT_READY, message)
+    if message := _silent_too_long(candidate, turn):
+        return ending.condemn(status, ending.NO_DATA, message)
+    held = turn.seen.analysis.held
+    if held and not _waved_through(status, candidate):
+        return _with(status, held_by=f"{held.metric}: {held.why}")
+    return status
+
+
+def _waved_through(status: RolloutStatus, candidate: Candidate) -> bool:
+    return candidate.commanded or bool(
+        0 <= candidate.step < len(status.steps) and status.steps[candidate.step].by
+    )
+
+
+def _unready_too_long(candidate: Candidate, turn: Turn) -> str:
+    if candidate.unready_since is None:
+        return ""
+    version, limit = candidate.version, turn.rules.strategy.ready_deadline
+    if candidate.step >= 0 and turn.now - candidate.unready_since >= UNREADY_WITH_TRAFFIC:
+        return f"{version} has had no ready pod for 30s while it has traffic"
+    if candidate.step < 0 and turn.now - candidate.since >= limit:
+        return f"{version} had no ready pod within readyDeadline {format_duration(limit)}"
+    return ""
+
+
+def _silent_too_long(candidate: Candidate, turn: Turn) -> str:
+    policy = turn.rules.analysis.on_no_data
+    since = candidate.silent_since
+    if since is None or policy.then is not OnSilence.ROLLBACK or turn.now - since < policy.after:
+        return ""
+    return f"no data for {format_duration(policy.after)}, and onNoData says Rollback"
+
+
+def _advance(status: RolloutStatus, candidate: Candidate, turn: Turn) -> RolloutStatus:
+    if status.phase is Phase.PROMOTING and not candidate.condemned:
+        return _finish(status, turn)
+    if candidate.condemned or stopped(status, candidate, turn):
+        return status.model_copy(update={"phase": Phase.WAITING})
+    if candidate.straight or candidate.commanded:
+        return _to_full(status, turn)
+    if candidate.step < 0:
+        return _enter(status, 0, turn)
+    return _work_on(status, candidate, status.steps[candidate.step], turn)
+
+
+def stopped(status: RolloutStatus, candidate: Candidate, turn: Turn) -> str:
+    """Return why no weight may rise now, in a sentence; empty when it may."""
+    seen = turn.seen
+    if candidate.recorded and seen.snapshot is None:
+        return f"Release {candidate.release} was deleted: say abort, or restore it"
+    if turn.spec.suspend:
+        return "suspended by spec.suspend"
+    if candidate.held_by:
+        return f"held by {candidate.held_by}; say approve, promote or abort"
+    if candidate.step < 0 and seen.ready(candidate.version) == 0:
+        return f"waiting for a ready pod of {candidate.version}"
+    return _short_of_stable(status, candidate, turn)
+
+
+def _short_of_stable(status: RolloutStatus, candidate: Candidate, turn: Turn) -> str:
+    least = turn.rules.strategy.min_stable_ready / 100 * candidate.stable_pods
+    stable = status.stable.version if status.stable else ""
+    ready = turn.seen.ready(stable)
+    if least and ready < least:
+        return (
+            f"stable {stable} has {ready} of {candidate.stable_pods} ready pods; "
+            f"minStableReady asks for {turn.rules.strategy.min_stable_ready:g} %"
+        )
+    return ""
+
+
+def may_take_traffic(candidate: Candidate, turn: Turn) -> bool:
+    """Return whether a route may name the candidate (make before break, rule 7)."""
+    seen = turn.seen
+    return (
+        candidate.recorded
+        and seen.finalizer
+        and seen.prepared
+        and seen.route.exists
+        and seen.ready(candidate.version) > 0
+    )
+
+
+def _enter(status: RolloutStatus, index: int, turn: Turn) -> RolloutStatus:
+    """Return the status at the step of that index: a weight in force, or an approval asked."""
+    if index >= len(status.steps):
+        return _to_full(status, turn)
+    step, candidate = status.steps[index], status.candidate
+    if candidate is None or (step.weight is not None and not may_take_traffic(candidate, turn)):
+        return status.model_copy(update={"phase": Phase.PROGRESSING})
+    update: dict[str, object] = {
+        "steps": plan.with_state(status.steps, index, StepState.RUNNING, since=turn.now),
+        "phase": Phase.WAITING if step.approval else Phase.PROGRESSING,
+    }
+    if step.weight is not None:
+        update["traffic"] = status.traffic.model_copy(
+            update={"weight": step.weight, "observed_share": None}
+        )
+    return _with(status.model_copy(update=update), step=index)
+
+
+def _work_on(
+    status: RolloutStatus, candidate: Candidate, step: StepStatus, turn: Turn
+) -> RolloutStatus:
+    if step.approval and step.state is not StepState.PASSED:
+        return status.model_copy(update={"phase": Phase.WAITING})
+    following = candidate.step + 1
+    last_weight = plan.weight_step(status.steps, candidate.step)
+    if _proven(status, last_weight, turn):
+        return _enter(_passed(status, candidate.step), following, turn)
+    return _at_deadline(status, step, turn)
+
+
+def _passed(status: RolloutStatus, index: int) -> RolloutStatus:
+    steps = plan.with_state(status.steps, index, StepState.PASSED, eta=())
+    return status.model_copy(update={"steps": steps})
+
+
+def _proven(status: RolloutStatus, index: int, turn: Turn) -> bool:
+    """Return whether the weight in force has baked and is Safe for the next exposure, now."""
+    if index < 0:
+        return True
+    candidate, analysis = status.candidate, turn.seen.analysis
+    waved = (
+        candidate is not None
+        and not status.steps[candidate.step].approval
+        and bool(status.steps[candidate.step].by)
+    )
+    ready = candidate is not None and turn.seen.ready(candidate.version) > 0
+    safe = analysis.verdict is Verdict.SAFE or waved
+    return (
+        turn.seen.route.as_wanted
+        and ready
+        and safe
+        and analysis.baked >= plan.bake(status.steps[index])
+    )
+
+
+def _at_deadline(status: RolloutStatus, step: StepStatus, turn: Turn) -> RolloutStatus:
+    over = (
+        step.weight is not None
+        and step.since is not None
+        and (turn.now - step.since >= plan.deadline(step))
+    )
+    if not over:
+        return status.model_copy(update={"phase": Phase.PROGRESSING})
+    candidate, choice = status.candidate, turn.rules.analysis.on_inconclusive
+    if choice is OnInconclusive.ROLLBACK:
+        why = f"the deadline {step.deadline} of the step is over without proof"
+        return ending.settle(ending.condemn(status, ending.INCONCLUSIVE, why), turn)
+    if choice is OnInconclusive.ADVANCE and candidate is not None and _has_data(turn):
+        passed = _passed(status, candidate.step)
+        return _enter(passed, candidate.step + 1, turn)
+    return status.model_copy(update={"phase": Phase.WAITING})
+
+
+def _has_data(turn: Turn) -> bool:
+    return turn.seen.analysis.verdict in (Verdict.SAFE, Verdict.LEARNING)
+
+
+def _to_full(status: RolloutStatus, turn: Turn) -> RolloutStatus:
+    candidate = status.candidate
+    if candidate is None or not may_take_traffic(candidate, turn):
+        return status.model_copy(update={"phase": Phase.PROGRESSING})
+    steps = tuple(
+        s if s.state is StepState.PASSED else s.model_copy(update={"state": StepState.SKIPPED})
+        for s in status.steps
+    )
+    traffic = status.traffic.model_copy(update={"weight": 100.0, "observed_share": None})
+    return _with(
+        status.model_copy(update={"phase": Phase.PROMOTING, "traffic": traffic, "steps": steps}),
+        step=len(status.steps),
+    )
+
+
+def _finish(status: RolloutStatus, turn: Turn) -> RolloutStatus:
+    route = turn.seen.route
+    in_force = route.as_wanted and route.since is not None
+    if in_force and route.since and turn.now >= route.since + turn.seen.propagation:
+        return ending.promote(status, turn)
+    return status

@@ -1,0 +1,81 @@
+"""What a Rollout is doing and why, in one sentence that condition, event and log share."""
+
+from penstock.api.v1alpha1.rollout_status import Candidate, Phase, RolloutStatus
+from penstock.core import plan
+from penstock.core.rollout import progress
+from penstock.core.rollout.turn import Turn
+from penstock.core.verdict import Verdict
+
+
+def sentence(status: RolloutStatus, turn: Turn) -> str:
+    """Return the sentence for a status."""
+    if status.contested:
+        return turn.seen.contested_text
+    if status.stable is None:
+        return _no_stable(turn)
+    if status.candidate is None:
+        return _at_rest(status, status.stable.version, turn)
+    return _in_flight(status, status.candidate, turn)
+
+
+def _no_stable(turn: Turn) -> str:
+    if turn.seen.problems:
+        return turn.seen.problems[0].message
+    running = sorted(v for v, pods in turn.seen.pods.items() if pods.ready)
+    found = f"ready pods of {', '.join(running)}" if running else "no version with ready pods"
+    return (
+        f"cannot tell which version is stable ({found}): annotate with "
+        f"penstock.dev/adopt: <version>#<id>"
+    )
+
+
+def _at_rest(status: RolloutStatus, stable: str, turn: Turn) -> str:
+    wanted = turn.spec.version
+    if wanted == stable:
+        return f"{stable} serves"
+    refusal = next((r for r in status.refused if r.version == wanted), None)
+    if refusal is not None:
+        return (
+            f"{wanted} was refused ({refusal.reason}: {refusal.message}); {stable} serves; "
+            f"annotate with penstock.dev/retry: {refusal.release}#<id> to try it again"
+        )
+    if turn.seen.problems:
+        return turn.seen.problems[0].message
+    if turn.spec.suspend:
+        return f"{wanted} waits: suspended by spec.suspend"
+    return f"{stable} serves, {wanted} is to come"
+
+
+def _in_flight(status: RolloutStatus, candidate: Candidate, turn: Turn) -> str:
+    name = f"{candidate.version} ({candidate.release})"
+    if candidate.condemned:
+        return (
+            f"{name} is to be rolled back ({candidate.condemned_because}), but stable has no "
+            f"ready pod to take the traffic: bring stable's pods back"
+        )
+    if status.phase is Phase.PROMOTING:
+        return f"{name} gets all traffic"
+    if why := progress.stopped(status, candidate, turn):
+        return f"{name}: {why}"
+    if candidate.step < 0:
+        return f"{name}: preparing subsets and routes"
+    step = status.steps[min(candidate.step, len(status.steps) - 1)]
+    if step.approval:
+        return (
+            f"{name} at {status.traffic.weight:g} %: waiting for penstock.dev/approve: "
+            f"{candidate.release}/{candidate.step}#<id>"
+        )
+    return f"{name} at {status.traffic.weight:g} %: {_evidence(status, turn)}"
+
+
+def _evidence(status: RolloutStatus, turn: Turn) -> str:
+    analysis = turn.seen.analysis
+    if analysis.silence:
+        return f"no data ({analysis.silence}); the weight stays"
+    if analysis.mistrust:
+        return f"data not trusted ({analysis.mistrust}); the weight stays"
+    step = status.candidate.step if status.candidate else 0
+    exposure = plan.next_exposures(status.steps)[step] * 100
+    if analysis.verdict is Verdict.SAFE:
+        return f"safe for {exposure:g} %, baking"
+    return f"gathering evidence that it is safe for {exposure:g} %"

@@ -1,0 +1,1 @@
+"""What the mesh's objects must say, and what they say: manifests as values."""

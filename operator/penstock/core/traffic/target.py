@@ -1,0 +1,164 @@
+"""Whose traffic a Rollout moves, and the names of everything in the mesh that belongs to it."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.api.v1alpha1 import API_VERSION, GROUP
+from penstock.api.v1alpha1.rollout import KIND, OnDelete, RolloutSpec, Route
+
+MANAGER = "penstock"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+ROLLOUT_LABEL = f"{GROUP}/rollout"
+STABLE_MARK = f"{GROUP}/stable"
+ROLLED_BACK_MARK = f"{GROUP}/rolled-back"
+
+_DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The traffic of one Rollout.
+
+    Attributes:
+        label: Pod label that tells versions apart; None with one Service per version.
+        services: Service by version; empty where a label tells.
+        sticky_header: Header that names the user; None without stickiness.
+        remove_routes: Our objects go with the Rollout.
+        known: Versions that a subset may stand for; any other subset is a third destination.
+    """
+
+    namespace: str
+    rollout: str
+    uid: str
+    service: str
+    label: str | None
+    services: Mapping[str, str]
+    route: Route
+    sticky_header: str | None
+    remove_routes: bool
+    cluster_domain: str = "cluster.local"
+    root_namespace: str = "istio-system"
+    known: tuple[str, ...] = ()
+
+    @property
+    def virtual_service(self) -> str:
+        """Return the name of the VirtualService that carries the weights."""
+        if self.route.delegate is not None:
+            return self.route.delegate
+        if self.route.existing is not None:
+            return self.route.existing.virtual_service
+        return self.rollout
+
+    @property
+    def owned(self) -> bool:
+        """Return whether the VirtualService is ours (a delegate or an own one)."""
+        return self.route.existing is None
+
+    @property
+    def route_name(self) -> str:
+        """Return the name of the http route in a VirtualService of ours; unique in the mesh."""
+        return f"penstock-{self.namespace}-{self.rollout}"
+
+    @property
+    def destination_rule(self) -> str:
+        """Return the name of the DestinationRule that carries our subsets."""
+        return f"{self.rollout}-penstock"
+
+    @property
+    def envoy_filter(self) -> str:
+        """Return the name of the EnvoyFilter, in the root namespace."""
+        return f"penstock-{self.namespace}-{self.rollout}"
+
+    def host(self, service: str) -> str:
+        """Return the full host of a Service in the Rollout's namespace."""
+        return f"{service}.{self.namespace}.svc.{self.cluster_domain}"
+
+    def version_host(self, version: str) -> str:
+        """Return the host that serves a version: its own Service's, or the common one."""
+        return self.host(self.services.get(version, self.service))
+
+    def destination(self, version: str) -> dict[str, Any]:
+        """Return the `destination` of a route to a version."""
+        if self.label is None:
+            return {"host": self.version_host(version)}
+        return {"host": self.host(self.service), "subset": subset_name(version)}
+
+    def version_of(self, destination: Mapping[str, Any]) -> str | None:
+        """Return the version that a `destination` names.
+
+        Returns:
+            The version; "" for the service as a whole; None for a third destination.
+        """
+        host = self._full_host(str(destination.get("host", "")))
+        if self.label is None:
+            for version in self.services:
+                if host == self.version_host(version):
+                    return version
+            return "" if host == self.host(self.service) else None
+        if host != self.host(self.service):
+            return None
+        subset = destination.get("subset")
+        if not subset:
+            return ""
+        return next((version for version in self.known if subset_name(version) == subset), None)
+
+    def _full_host(self, host: str) -> str:
+        dots = host.count(".")
+        if dots == 0:
+            return self.host(host)
+        if dots == 1:
+            return f"{host}.svc.{self.cluster_domain}"
+        return f"{host}.{self.cluster_domain}" if host.endswith(".svc") else host
+
+    def metadata(self, name: str, marks: Mapping[str, str]) -> dict[str, Any]:
+        """Return the metadata of an object of ours in the Rollout's namespace."""
+        result: dict[str, Any] = {
+            "name": name,
+            "namespace": self.namespace,
+            "labels": {MANAGED_BY: MANAGER, ROLLOUT_LABEL: self.rollout},
+            "annotations": dict(marks),
+        }
+        if self.remove_routes:
+            owner = {"apiVersion": API_VERSION, "kind": KIND, "name": self.rollout}
+            result["ownerReferences"] = [{**owner, "uid": self.uid}]
+        return result
+
+
+def target_of(
+    namespace: str, name: str, uid: str, spec: RolloutSpec, domains: tuple[str, str]
+) -> Target:
+    """Return the target of a Rollout.
+
+    Args:
+        namespace: The Rollout's namespace.
+        name: The Rollout's name.
+        uid: The Rollout's uid.
+        spec: The spec in force.
+        domains: The cluster's domain and the mesh's root namespace.
+    """
+    traffic = spec.traffic
+    return Target(
+        namespace=namespace,
+        rollout=name,
+        uid=uid,
+        service=traffic.service,
+        label=traffic.endpoints.label,
+        services=traffic.endpoints.services or {},
+        route=traffic.route,
+        sticky_header=traffic.sticky.header if traffic.sticky else None,
+        remove_routes=spec.on_delete is OnDelete.REMOVE_ROUTES,
+        cluster_domain=domains[0],
+        root_namespace=domains[1],
+    )
+
+
+def subset_name(version: str) -> str:
+    """Return the subset of a version: the version itself where Istio takes it as a name."""
+    if len(version) <= 63 and _DNS_LABEL.match(version):
+        return version
+    digest = hashlib.sha256(version.encode()).hexdigest()[:8]
+    readable = re.sub(r"[^a-z0-9]+", "-", version.lower()).strip("-")[:50] or "v"
+    return f"{readable}-{digest}"

@@ -1,0 +1,306 @@
+"""What follows from a status: the objects of the mesh, the Release, the finalizer.
+
+Each effect is desired state computed from the status alone, so any of them may be lost in a crash
+and is made again by the next turn. Order: make before break, and a rollback before anything else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from penstock.api.v1alpha1 import API_VERSION
+from penstock.api.v1alpha1.rollout_status import Candidate, Ended, RolloutStatus
+from penstock.core.kinds import (
+    DESTINATION_RULE,
+    ENVOY_FILTER,
+    RELEASE,
+    ROLLOUT,
+    VIRTUAL_SERVICE,
+    Key,
+    Kind,
+    Manifest,
+    key_of,
+)
+from penstock.core.traffic import destination_rule, envoy_filter, shares, virtual_service
+from penstock.core.traffic.shares import Wanted
+from penstock.core.traffic.target import MANAGED_BY, MANAGER, ROLLED_BACK_MARK, ROLLOUT_LABEL
+from penstock.gatherer import FINALIZER, subsets_in_force
+from penstock.ports import ConflictError, Objects, Writes
+from penstock.world import World
+
+SOON = timedelta(milliseconds=500)
+
+
+@dataclass
+class Effects:
+    """Writes through the ports, each write against the version that was read."""
+
+    objects: Objects
+    writes: Writes
+    propagation: timedelta
+
+    async def status(self, body: Manifest, status: RolloutStatus) -> Manifest:
+        """Write the status: the commit."""
+        content = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return await self.writes.write_status(ROLLOUT, {**body, "status": content})
+
+    async def finalizer(self, body: Manifest, wanted: bool) -> Manifest:
+        """Set or remove our finalizer."""
+        before = list(body["metadata"].get("finalizers", []))
+        if (FINALIZER in before) == wanted:
+            return body
+        after = [*before, FINALIZER] if wanted else [f for f in before if f != FINALIZER]
+        operation = {"op": "add", "path": "/metadata/finalizers", "value": after}
+        version = body["metadata"]["resourceVersion"]
+        return await self.writes.patch(ROLLOUT, key_of(body), [operation], version)
+
+    async def mesh(self, world: World, status: RolloutStatus, now: datetime) -> timedelta | None:
+        """Bring the mesh to what the status calls for; return when to go on, None when done."""
+        if world.untouchable or status.stable is None:
+            return None
+        want = shares.wanted(status, world.double)
+        rule, stale = await self._destination_rule(world, status, now)
+        filtered = await self._envoy_filter(world, status)
+        if want is None or status.yielded:
+            return None
+        routed = await self._route(world, status, want, (rule, now))
+        settled = routed and filtered and not stale
+        return None if settled else SOON
+
+    async def _destination_rule(
+        self, world: World, status: RolloutStatus, now: datetime
+    ) -> tuple[Manifest | None, bool]:
+        """Return the rule as it now is, and whether it still has subsets that must go later."""
+        target, live = world.target, world.objects.destination_rule
+        if target.label is None or status.stable is None:
+            return live, False
+        needed = _versions(status)
+        there = destination_rule.subset_versions(live, target)
+        retired = [version for version in there if version not in needed]
+        keep = bool(retired) and not self._may_retire(world, status, retired, now)
+        versions = [*needed, *retired] if keep else needed
+        manifest = destination_rule.manifest(target, versions, status.stable.version)
+        if destination_rule.fits(live, manifest):
+            return live, keep
+        return await self._put(DESTINATION_RULE, manifest, live), keep
+
+    def _may_retire(
+        self, world: World, status: RolloutStatus, retired: list[str], now: datetime
+    ) -> bool:
+        """Return whether no proxy can still be sending to a subset of these versions."""
+        route = world.seen.route
+        named = any(version in route.shares for version in retired)
+        settled = route.since is None or route.since + 2 * self.propagation <= now
+        return route.exists and not named and settled and status.candidate is None
+
+    async def _envoy_filter(self, world: World, status: RolloutStatus) -> bool:
+        """Write the hash policy of the release; return whether it is there."""
+        target, candidate = world.target, status.candidate
+        live = world.objects.envoy_filter
+        if target.sticky_header is None and live is not None:
+            await self._delete(ENVOY_FILTER, live)
+            return False
+        if target.sticky_header is None or candidate is None or not world.sticky_routes:
+            return True
+        if live is None and not world.seen.route.as_wanted:
+            return False
+        manifest = envoy_filter.manifest(target, candidate.release, world.sticky_routes)
+        if live is None or live["spec"] != manifest["spec"]:
+            await self._put(ENVOY_FILTER, manifest, live)
+        return True
+
+    async def _route(
+        self, world: World, status: RolloutStatus, want: Wanted, rule_now: tuple[Any, datetime]
+    ) -> bool:
+        """Write the route if it is not as wanted and may be; return whether it is as wanted."""
+        target, live = world.target, world.objects.virtual_service
+        stable = status.stable.version if status.stable else ""
+        route = virtual_service.read(live, want, target, stable)
+        if route.as_wanted:
+            return True
+        if not self._may_name(world, want, rule_now):
+            return False
+        if live is None and not target.owned:
+            return True
+        await self._write_route(world, want, virtual_service.marks(target, stable))
+        return True
+
+    def _may_name(self, world: World, want: Wanted, rule_now: tuple[Any, datetime]) -> bool:
+        """Return whether every version that is new to the route has a subset in force."""
+        live = world.seen.route.shares
+        fresh = {version for version in want.versions if version not in live}
+        now = rule_now[1]
+        return not fresh or subsets_in_force(
+            world.objects, world.target, fresh, now - self.propagation
+        )
+
+    async def _write_route(self, world: World, want: Wanted, marks: Mapping[str, str]) -> None:
+        target, live = world.target, world.objects.virtual_service
+        change = virtual_service.change(live, want, target, marks)
+        if change.manifest is not None:
+            await self._put(VIRTUAL_SERVICE, change.manifest, live)
+            return
+        if live is None or not change.routes:
+            return
+        operations = [
+            {"op": "replace", "path": f"/spec/http/{index}/route", "value": entries}
+            for index, entries in change.routes
+        ]
+        if marks:
+            annotations = {**live["metadata"].get("annotations", {}), **marks}
+            operations.append(
+                {"op": "add", "path": "/metadata/annotations", "value": annotations}  # type: ignore[dict-item]
+            )
+        await self.writes.patch(
+            VIRTUAL_SERVICE, key_of(live), operations, live["metadata"]["resourceVersion"]
+        )
+
+    async def roll_back_unrecorded(self, world: World, status: RolloutStatus, why: str) -> None:
+        """Take the candidate's traffic although the status cannot be written; leave a mark.
+
+        The mark wins at the next read, so nobody gives the traffic back.
+        """
+        want = shares.wanted(status, world.double)
+        candidate = world.status.candidate
+        if want is None or candidate is None or world.seen.route.rolled_back:
+            return
+        stable = status.stable.version if status.stable else ""
+        marks = virtual_service.marks(world.target, stable)
+        await self._write_route(
+            world, want, {**marks, ROLLED_BACK_MARK: f"{candidate.release}: {why}"}
+        )
+
+    async def release(self, world: World, status: RolloutStatus) -> None:
+        """Create the Release of a release that has none yet."""
+        candidate = status.candidate
+        if candidate is None or candidate.recorded or status.stable is None:
+            return
+        if world.objects.release is not None and _is_of(world.objects.release, world, candidate):
+            return
+        manifest = _release(world, candidate, status.stable.version)
+        await self.writes.create(RELEASE, manifest)
+
+    async def checkpoint(self, world: World, status: RolloutStatus) -> None:
+        """Write the counts and the steps into the Release."""
+        live = world.objects.release
+        if live is None or world.sight is None:
+            return
+        content = dict(live.get("status", {}))
+        content["records"] = content.get("records", {}) | world.sight.ledger.encode()
+        content["steps"] = _dump(status, "steps")
+        content["metrics"] = _dump(status, "analysis").get("metrics", [])
+        content["commands"] = _dump(status, "commands")
+        if world.variants is not None:
+            variants = world.variants
+            content["variants"] = {"stable": variants.stable, "candidate": variants.candidate}
+        await self.writes.write_status(RELEASE, {**live, "status": content})
+
+    async def outcome(self, world: World, status: RolloutStatus) -> bool:
+        """Write into the Release how it ended; return whether that was still to be done."""
+        ended = status.ended
+        if ended is None:
+            return False
+        key = Key(world.key.namespace, ended.release)
+        live = next((r for r in self.objects.known(RELEASE) if key_of(r) == key), None)
+        if live is None or live.get("status", {}).get("outcome"):
+            return False
+        content = dict(live.get("status", {})) | _ending(ended, status)
+        watched = world.objects.release
+        if world.sight is not None and watched is not None and key_of(watched) == key:
+            content["records"] = content.get("records", {}) | world.sight.ledger.encode()
+        await self.writes.write_status(RELEASE, {**live, "status": content})
+        return True
+
+    async def prune(self, world: World) -> None:
+        """Delete the oldest finished Releases beyond historyLimit."""
+        finished = [
+            release
+            for release in self.objects.known(RELEASE)
+            if release["spec"].get("rollout") == world.key.name
+            and key_of(release).namespace == world.key.namespace
+            and release.get("status", {}).get("outcome")
+        ]
+        finished.sort(key=lambda r: str(r["status"].get("finishedAt", "")))
+        for release in finished[: -world.spec.history_limit]:
+            version = release["metadata"]["resourceVersion"]
+            await self.writes.delete(RELEASE, key_of(release), version)
+
+    async def remove_filter(self, namespace: str, name: str, root_namespace: str) -> None:
+        """Delete the EnvoyFilter of a Rollout that is gone and whose routes go with it."""
+        key = Key(root_namespace, f"penstock-{namespace}-{name}")
+        live = await self.objects.get(ENVOY_FILTER, key)
+        if live is not None:
+            await self._delete(ENVOY_FILTER, live)
+
+    async def _delete(self, kind: Kind, live: Manifest) -> None:
+        await self.writes.delete(kind, key_of(live), live["metadata"]["resourceVersion"])
+
+    async def _put(self, kind: Kind, manifest: Manifest, live: Manifest | None) -> Manifest:
+        if live is None:
+            return await self.writes.create(kind, manifest)
+        return await self.writes.apply(kind, manifest, live["metadata"]["resourceVersion"])
+
+
+def _versions(status: RolloutStatus) -> list[str]:
+    """Return the versions that need a subset."""
+    found = [status.stable.version] if status.stable else []
+    found += [status.candidate.version] if status.candidate else []
+    found += [status.previous.version] if status.previous else []
+    return list(dict.fromkeys(found))
+
+
+def _is_of(release: Manifest, world: World, candidate: Candidate) -> bool:
+    """Return whether a Release belongs to this Rollout; one of a namesake's past does not."""
+    owners = {o.get("uid") for o in release["metadata"].get("ownerReferences", [])}
+    if world.body["metadata"]["uid"] in owners:
+        return True
+    raise ConflictError(f"Release {candidate.release} belongs to an earlier Rollout")
+
+
+def _release(world: World, candidate: Candidate, stable: str) -> Manifest:
+    meta = world.body["metadata"]
+    owner = {
+        "apiVersion": API_VERSION,
+        "kind": ROLLOUT.name,
+        "name": meta["name"],
+        "uid": meta["uid"],
+        "controller": True,
+    }
+    templates = {
+        name: template.model_dump(mode="json", by_alias=True, exclude_none=True)
+        for name, template in world.templates.items()
+    }
+    return {
+        "apiVersion": API_VERSION,
+        "kind": RELEASE.name,
+        "metadata": {
+            "name": candidate.release,
+            "namespace": meta["namespace"],
+            "labels": {MANAGED_BY: MANAGER, ROLLOUT_LABEL: meta["name"]},
+            "ownerReferences": [owner],
+        },
+        "spec": {
+            "rollout": meta["name"],
+            "version": candidate.version,
+            "stable": stable,
+            "startedAt": candidate.since.isoformat().replace("+00:00", "Z"),
+            "snapshot": world.body["spec"],
+            "templates": templates,
+        },
+    }
+
+
+def _dump(status: RolloutStatus, name: str) -> Any:  # noqa: ANN401
+    return status.model_dump(mode="json", by_alias=True, exclude_none=True)[name]
+
+
+def _ending(ended: Ended, status: RolloutStatus) -> dict[str, Any]:
+    return {
+        "outcome": ended.outcome,
+        "message": ended.message,
+        "finishedAt": ended.at.isoformat().replace("+00:00", "Z"),
+        "steps": _dump(status, "steps"),
+        "metrics": _dump(status, "analysis").get("metrics", []),
+        "commands": _dump(status, "commands"),
+    }

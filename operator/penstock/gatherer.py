@@ -1,0 +1,377 @@
+"""Gathers what one turn must know: objects, pods, metrics, and what is wrong."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from penstock.api.v1alpha1.metric_template import MetricTemplateSpec
+from penstock.api.v1alpha1.rollout import RolloutSpec
+from penstock.api.v1alpha1.rollout_status import Phase, RolloutStatus
+from penstock.core import ledger, plan, pods, problems, variants
+from penstock.core.facts import NO_PODS, Problem, Route, Seen
+from penstock.core.kinds import (
+    DESTINATION_RULE,
+    ENVOY_FILTER,
+    METRIC_TEMPLATE,
+    POD,
+    RELEASE,
+    ROLLOUT,
+    SERVICE,
+    VIRTUAL_SERVICE,
+    Key,
+    Manifest,
+    key_of,
+)
+from penstock.core.queries import Arm, Subject, Unusable
+from penstock.core.rollout import commands
+from penstock.core.traffic import destination_rule, envoy_filter, shares, virtual_service
+from penstock.core.traffic.target import STABLE_MARK, Target, target_of
+from penstock.core.variants import Variants
+from penstock.observer import Observer, Watched, first_in_force
+from penstock.ports import ForbiddenError, Metrics
+from penstock.ports import Objects as ObjectsPort
+from penstock.world import Objects, Settings, World
+
+FINALIZER = "penstock.dev/finalizer"
+
+
+@dataclass
+class Gatherer:
+    """Reads through the ports; writes nothing."""
+
+    objects: ObjectsPort
+    metrics: Metrics
+    observer: Observer
+    settings: Settings
+    connections: frozenset[str]
+
+    async def gather(
+        self, body: Manifest, spec: RolloutSpec, status: RolloutStatus, now: datetime
+    ) -> World:
+        """Return everything that one turn must know.
+
+        Raises:
+            TransientError: The API server did not answer.
+        """
+        key = key_of(body)
+        release = await self._release(key, status)
+        snapshot = snapshot_of(release) if status.candidate else None
+        target = self._target(body, snapshot or spec, status, spec.version)
+        mesh, sticky_problem = await self._mesh(target, release)
+        target = self._with_subsets(target, mesh)
+        found = await self._pods(target, spec, status, body)
+        if status.stable is None:
+            target = replace(target, known=(*target.known, *found))
+        world = World(
+            body=body,
+            key=key,
+            spec=spec,
+            status=status,
+            target=target,
+            objects=mesh,
+            sticky_routes=self._sticky_routes(target),
+            templates=self._templates(key.namespace, snapshot or spec, release),
+        )
+        wrong = self._problems(world, sticky_problem)
+        seen = replace(
+            self._seen(world, snapshot, now),
+            problems=wrong,
+            pods={version: pods.summary(one) for version, one in found.items()},
+        )
+        untouchable = any(p.reason in problems.UNTOUCHABLE for p in wrong)
+        world = replace(world, seen=seen, untouchable=untouchable)
+        return await self._with_sight(world, found, now)
+
+    async def _release(self, key: Key, status: RolloutStatus) -> Manifest | None:
+        """Return the Release in flight, or the one whose thresholds are still watched."""
+        if status.candidate is not None:
+            name = status.candidate.release
+        elif status.previous is not None:
+            name = status.previous.release
+        else:
+            return None
+        return await self.objects.get(RELEASE, Key(key.namespace, name)) if name else None
+
+    def _target(
+        self, body: Manifest, spec: RolloutSpec, status: RolloutStatus, version: str
+    ) -> Target:
+        meta = body["metadata"]
+        domains = (self.settings.cluster_domain, self.settings.root_namespace)
+        target = target_of(meta["namespace"], meta["name"], meta["uid"], spec, domains)
+        known = [version, *(r.version for r in status.refused), *(p.version for p in status.proven)]
+        for one in (status.stable, status.candidate, status.previous):
+            known += [one.version] if one else []
+        return replace(target, known=tuple(dict.fromkeys(known)))
+
+    async def _mesh(
+        self, target: Target, release: Manifest | None
+    ) -> tuple[Objects, tuple[Problem, ...]]:
+        namespace = target.namespace
+        vs = await self.objects.get(VIRTUAL_SERVICE, Key(namespace, target.virtual_service))
+        rule: Manifest | None = None
+        filter_: Manifest | None = None
+        wrong: tuple[Problem, ...] = ()
+        if target.label is not None:
+            rule = await self.objects.get(DESTINATION_RULE, Key(namespace, target.destination_rule))
+        key = Key(target.root_namespace, target.envoy_filter)
+        if target.sticky_header is None:
+            known = self.objects.known(ENVOY_FILTER)
+            filter_ = next((one for one in known if key_of(one) == key), None)
+        else:
+            try:
+                filter_ = await self.objects.get(ENVOY_FILTER, key)
+            except ForbiddenError:
+                wrong = (problems.STICKY_FORBIDDEN,)
+        return Objects(release, vs, rule, filter_), wrong
+
+    def _with_subsets(self, target: Target, mesh: Objects) -> Target:
+        """Return the target that also knows the versions which have a subset of ours."""
+        more = destination_rule.subset_versions(mesh.destination_rule, target)
+        return replace(target, known=tuple(dict.fromkeys((*target.known, *more))))
+
+    async def _pods(
+        self, target: Target, spec: RolloutSpec, status: RolloutStatus, body: Manifest
+    ) -> Mapping[str, tuple[Manifest, ...]]:
+        """Return the pods by version; none while nothing depends on them."""
+        if _at_rest(spec, status, body):
+            return {}
+        if target.label is not None:
+            found = await self._pods_of(target.namespace, target.service)
+            return pods.by_version(found, target.label)
+        names = sorted(target.services.items())
+        lists = await asyncio.gather(
+            *(self._pods_of(target.namespace, service) for _, service in names)
+        )
+        return {
+            version: tuple(p for p in one if not p["metadata"].get("deletionTimestamp"))
+            for (version, _), one in zip(names, lists, strict=True)
+        }
+
+    async def _pods_of(self, namespace: str, service: str) -> tuple[Manifest, ...]:
+        found = await self.objects.get(SERVICE, Key(namespace, service))
+        selector = (found or {}).get("spec", {}).get("selector")
+        return tuple(await self.objects.select(POD, namespace, selector)) if selector else ()
+
+    def _sticky_routes(self, target: Target) -> tuple[str, ...]:
+        if target.sticky_header is None:
+            return ()
+        return envoy_filter.route_names(target, self.objects.known(VIRTUAL_SERVICE))
+
+    def _problems(self, world: World, sticky: tuple[Problem, ...]) -> tuple[Problem, ...]:
+        """Return what keeps a release from starting; nothing is asked while one is in flight."""
+        if world.status.candidate is not None:
+            return ()
+        spec, target, live = world.spec, world.target, world.objects.virtual_service
+        neighbours = [
+            (other, its_target)
+            for other in self.objects.known(ROLLOUT)
+            if (its_target := self._target_of_other(other)) is not None
+        ]
+        templates = self._templates(target.namespace, spec, None)
+        return (
+            *problems.of_neighbours(world.body, target, neighbours),
+            *problems.of_route(target, live, self.objects.known(VIRTUAL_SERVICE)),
+            *problems.of_metrics(spec, templates, self.connections, target),
+            *(sticky or problems.of_sticky(spec.traffic.sticky, world.sticky_routes)),
+        )
+
+    def _target_of_other(self, body: Manifest) -> Target | None:
+        try:
+            spec = RolloutSpec.model_validate(body["spec"])
+        except (ValidationError, KeyError):
+            return None
+        meta = body["metadata"]
+        return target_of(meta["namespace"], meta["name"], meta["uid"], spec, ("", ""))
+
+    def _templates(
+        self, namespace: str, spec: RolloutSpec, release: Manifest | None
+    ) -> Mapping[str, MetricTemplateSpec]:
+        """Return the templates by metric: from the snapshot in flight, else as they are now."""
+        if release is not None:
+            kept = release["spec"].get("templates", {})
+            return {n: MetricTemplateSpec.model_validate(t) for n, t in kept.items()}
+        known = {key_of(m): m for m in self.objects.known(METRIC_TEMPLATE)}
+        found = {}
+        for metric in spec.analysis.metrics:
+            for place in (self.settings.catalogue, namespace):
+                manifest = known.get(Key(place, metric.template or ""))
+                if manifest is not None:
+                    found[metric.title] = MetricTemplateSpec.model_validate(manifest["spec"])
+                    break
+        return found
+
+    def _seen(self, world: World, snapshot: RolloutSpec | None, now: datetime) -> Seen:
+        meta, status, target = world.body["metadata"], world.status, world.target
+        want = shares.wanted(status, world.double)
+        stable = status.stable.version if status.stable else ""
+        route = virtual_service.read(world.objects.virtual_service, want, target, stable)
+        route = replace(route, stable_mark=route.stable_mark or _stable_mark(world.objects))
+        text = virtual_service.contested_text(target, status.contested or route.editor)
+        return Seen(
+            name=meta["name"],
+            generation=meta.get("generation", 0),
+            snapshot=snapshot,
+            deleting=bool(meta.get("deletionTimestamp")),
+            finalizer=FINALIZER in meta.get("finalizers", []),
+            route=route,
+            prepared=self._prepared(world.objects, status, target, now),
+            commands=commands.parse(meta.get("annotations", {})),
+            propagation=self.settings.propagation,
+            next_release=self._next_release(world.key),
+            contested_text=text,
+        )
+
+    def _next_release(self, key: Key) -> int:
+        """Return a number that no Release of this Rollout's name has, not even an older one's."""
+        numbers = [0]
+        for release in self.objects.known(RELEASE):
+            name, _, number = release["metadata"]["name"].rpartition("-")
+            if key_of(release).namespace == key.namespace and name == key.name:
+                numbers.append(int(number) if number.isdecimal() else 0)
+        return max(numbers) + 1
+
+    def _prepared(
+        self, mesh: Objects, status: RolloutStatus, target: Target, now: datetime
+    ) -> bool:
+        """Return whether every proxy knows the subsets and the hash policy of the release."""
+        if status.candidate is None or status.stable is None:
+            return False
+        wanted = {status.candidate.version, status.stable.version}
+        delay = self.settings.propagation
+        return subsets_in_force(mesh, target, wanted, now - delay) and filter_in_force(
+            mesh, target, status.candidate.release, now - delay
+        )
+
+    async def _with_sight(
+        self, world: World, found: Mapping[str, tuple[Manifest, ...]], now: datetime
+    ) -> World:
+        release, status = world.objects.release, world.status
+        if release is None or world.seen.deleting:
+            return world
+        rules = snapshot_of(release)
+        if rules is None:
+            return world
+        matchers = _matchers(release, found)
+        rails = ledger.guardrails(rules.analysis, world.templates)
+        if status.candidate is None:
+            rails = tuple(rail for rail in rails if rail.threshold)
+            if not rails:
+                return world
+        watched = self._watched(world, rules, rails, matchers)
+        records = release.get("status", {}).get("records", {})
+        sight = await self.observer.observe(world.key.namespace, watched, records, now)
+        seen = replace(world.seen, analysis=sight.analysis)
+        chosen = matchers if isinstance(matchers, Variants) else None
+        return replace(world, seen=seen, sight=sight, variants=chosen)
+
+    def _watched(
+        self,
+        world: World,
+        rules: RolloutSpec,
+        rails: tuple[ledger.Guardrail, ...],
+        matchers: Variants | Unusable,
+    ) -> Watched:
+        release, status, route = world.objects.release or {}, world.status, world.seen.route
+        versions = release["spec"]["version"], release["spec"]["stable"]
+        facts = [world.seen.pods.get(version, NO_PODS) for version in versions]
+        propagation = self.settings.propagation
+        started = datetime.fromisoformat(release["spec"]["startedAt"])
+        return Watched(
+            release=release["metadata"]["name"],
+            started=started,
+            spec=rules,
+            rails=rails,
+            steps=status.steps,
+            step=_step_in_force(status, route),
+            since=(route.since or started) + propagation,
+            first=first_in_force(status.steps, propagation),
+            subject=_subject(world.target, versions, matchers),
+            pods=(facts[0].ready, facts[1].ready),
+            youngest=facts[0].youngest,
+        )
+
+
+def snapshot_of(release: Manifest | None) -> RolloutSpec | None:
+    """Return the spec that a release runs on; None where it cannot be read."""
+    if release is None:
+        return None
+    try:
+        return RolloutSpec.model_validate(release["spec"]["snapshot"])
+    except (ValidationError, KeyError):
+        return None
+
+
+def subsets_in_force(mesh: Objects, target: Target, versions: set[str], before: datetime) -> bool:
+    """Return whether the subsets were written before that time; they need none with Services."""
+    if target.label is None:
+        return True
+    there = destination_rule.subset_versions(mesh.destination_rule, target)
+    written = virtual_service.written_at(mesh.destination_rule) if mesh.destination_rule else None
+    return versions <= set(there) and written is not None and written <= before
+
+
+def filter_in_force(mesh: Objects, target: Target, release: str, before: datetime) -> bool:
+    """Return whether the hash policy of the release was written before that time."""
+    if target.sticky_header is None:
+        return True
+    live = mesh.envoy_filter
+    if live is None:
+        return False
+    written = virtual_service.written_at(live)
+    names = [p["match"]["routeConfiguration"]["vhost"]["route"]["name"]
+             for p in live["spec"].get("configPatches", [])]  # fmt: skip
+    wanted = envoy_filter.manifest(target, release, names)
+    return written is not None and written <= before and live["spec"] == wanted["spec"]
+
+
+def _at_rest(spec: RolloutSpec, status: RolloutStatus, body: Manifest) -> bool:
+    """Return whether nothing depends on pods now."""
+    if status.stable is None or status.candidate is not None or status.previous is not None:
+        return False
+    asked = commands.parse(body["metadata"].get("annotations", {}))
+    answered = {(c.verb, c.id, c.target) for c in status.commands}
+    if any((c.verb, c.id, c.target) not in answered for c in asked):
+        return False
+    refused = any(r.version == spec.version for r in status.refused)
+    return refused or spec.version == status.stable.version
+
+
+def _stable_mark(mesh: Objects) -> str:
+    rule = mesh.destination_rule
+    mark = rule["metadata"].get("annotations", {}).get(STABLE_MARK, "") if rule else ""
+    return str(mark)
+
+
+def _step_in_force(status: RolloutStatus, route: Route) -> int:
+    """Return the step whose weight the mesh has; after the last for thresholds; else -1."""
+    if status.candidate is None or status.phase is Phase.PROMOTING:
+        return len(status.steps)
+    index = plan.weight_step(status.steps, status.candidate.step)
+    return index if route.as_wanted and status.traffic.weight > 0 else -1
+
+
+def _matchers(release: Manifest, found: Mapping[str, tuple[Manifest, ...]]) -> Variants | Unusable:
+    kept = release.get("status", {}).get("variants") or {}
+    if kept:
+        return Variants(kept["stable"], kept["candidate"])
+    version, stable = release["spec"]["version"], release["spec"]["stable"]
+    arms = [pods.identities(found.get(v, ())) for v in (stable, version)]
+    return variants.choose_variants(arms[0], arms[1], stable, version)
+
+
+def _subject(
+    target: Target, versions: tuple[str, str], matchers: Variants | Unusable
+) -> Subject | Unusable:
+    if isinstance(matchers, Unusable):
+        return matchers
+    candidate, stable = versions
+    return Subject(
+        namespace=target.namespace,
+        rollout=target.rollout,
+        service=target.service,
+        stable=Arm(stable, target.version_host(stable), matchers.stable),
+        candidate=Arm(candidate, target.version_host(candidate), matchers.candidate),
+    )

@@ -1,0 +1,300 @@
+"""Looks at metrics: asks for what is due, counts, keeps the ledger of each release in flight.
+
+What it remembers between looks can be had again: the ledger from the Release's last checkpoint,
+the looks since then from the metrics system at the same instants.
+"""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from penstock.api.v1alpha1.rollout import RolloutSpec
+from penstock.api.v1alpha1.rollout_status import StepStatus
+from penstock.core import judging, ledger, plan, queries
+from penstock.core.counters import Baseline, LookCounts, take_look
+from penstock.core.facts import Analysis
+from penstock.core.judging import Opinion, Question
+from penstock.core.ledger import Guardrail, Ledger
+from penstock.core.looks import Counts, Look, worst_cell
+from penstock.core.queries import Subject, Unusable
+from penstock.core.readings import NoLook
+from penstock.core.samples import Answer, Query, Unreadable
+from penstock.ports import Metrics
+
+LOG = logging.getLogger("penstock")
+MOST_LOOKS = 60
+LEAST_GRACE = timedelta(seconds=5)
+ETA_AGE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What is looked at in one turn.
+
+    Attributes:
+        release: Name of the release.
+        started: Its start; looks end at this time plus whole intervals.
+        spec: The spec that it runs on.
+        rails: Its guardrails.
+        steps: Its steps.
+        step: Index of the step whose weight is in force; -1 while none is, or it is not followed.
+        since: When every proxy follows the weight.
+        first: When the first weight was in force; None before.
+        subject: Whom the metrics are about; None while versions cannot be told apart.
+        pods: Ready pods of candidate and stable.
+        youngest: When the newest ready pod of the candidate was created.
+    """
+
+    release: str
+    started: datetime
+    spec: RolloutSpec
+    rails: tuple[Guardrail, ...]
+    steps: Sequence[StepStatus]
+    step: int
+    since: datetime
+    first: datetime | None
+    subject: Subject | Unusable
+    pods: tuple[int, int]
+    youngest: datetime | None
+
+    @property
+    def interval(self) -> timedelta:
+        """Return the time between looks."""
+        return self.spec.analysis.interval
+
+    def end_of(self, number: int) -> datetime:
+        """Return the instant at which a look ends."""
+        return self.started + number * self.interval
+
+    def number_at(self, time: datetime) -> int:
+        """Return the number of the newest look that has ended by then."""
+        return math.floor((time - self.started) / self.interval)
+
+    def warm(self, number: int) -> bool:
+        """Return whether the candidate was warming up in a look."""
+        begin, warm_up = self.end_of(number - 1), self.spec.analysis.warm_up
+        fresh = self.youngest is not None and begin < self.youngest + warm_up
+        return self.first is None or begin < self.first + warm_up or fresh
+
+
+@dataclass
+class Memory:
+    """What is remembered of one release in flight."""
+
+    release: str
+    ledger: Ledger
+    done: int
+    baselines: dict[str, Baseline | None] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    newest: dict[str, int] = field(default_factory=dict)
+    step: int = -2
+    eta: Mapping[int, tuple[timedelta, timedelta]] = field(default_factory=dict)
+    eta_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What was seen in one turn.
+
+    Attributes:
+        analysis: What all metrics say together.
+        opinions: What each says.
+        ledger: The counts, for the next checkpoint.
+        next_look: When the next look is due.
+    """
+
+    analysis: Analysis
+    opinions: tuple[Opinion, ...]
+    ledger: Ledger
+    next_look: datetime
+
+
+class Observer:
+    """Keeps one memory per release in flight."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        """Look through this port."""
+        self._metrics = metrics
+        self._memories: dict[tuple[str, str], Memory] = {}
+
+    def forget(self, namespace: str, release: str) -> None:
+        """Drop what is remembered of a release that has ended."""
+        self._memories.pop((namespace, release), None)
+
+    async def observe(
+        self, namespace: str, watched: Watched, records: Mapping[str, str], now: datetime
+    ) -> Sight:
+        """Return what the metrics say, after all looks that are due have been taken.
+
+        Args:
+            namespace: The Rollout's namespace.
+            watched: What is looked at.
+            records: The last checkpoint, read when nothing is remembered.
+            now: The time.
+        """
+        memory = self._memory(namespace, watched, records)
+        lag = self._lag(watched.rails)
+        due = watched.number_at(now - lag)
+        if watched.step != memory.step:
+            memory.step, memory.eta_at = watched.step, None
+            memory.baselines.clear()
+            memory.newest.clear()
+        if watched.step >= 0 and isinstance(watched.subject, Subject):
+            await self._catch_up(memory, watched, due)
+        memory.done = max(memory.done, due)
+        return self._sight(memory, watched, now, lag)
+
+    def _memory(self, namespace: str, watched: Watched, records: Mapping[str, str]) -> Memory:
+        key = (namespace, watched.release)
+        found = self._memories.get(key)
+        if found is None:
+            book, damaged = ledger.decode(records, watched.spec, watched.rails)
+            if damaged:
+                LOG.error("%s: records begin anew, they were damaged: %s", key, damaged)
+            found = Memory(watched.release, book, book.last_number)
+            self._memories[key] = found
+        return found
+
+    def _lag(self, rails: Sequence[Guardrail]) -> timedelta:
+        lags = [self._metrics.lag_seconds(rail.connection) or 0.0 for rail in rails]
+        return timedelta(seconds=max(lags, default=0.0))
+
+    async def _catch_up(self, memory: Memory, watched: Watched, due: int) -> None:
+        """Take the looks that are due, oldest first; the first reading is only compared with."""
+        first = math.ceil((watched.since - watched.started) / watched.interval)
+        start = max(memory.done + 1, first, due - MOST_LOOKS)
+        if not memory.baselines:
+            start = max(min(start, memory.ledger.last_number), first, due - MOST_LOOKS)
+        for number in range(start, due + 1):
+            await self._look(memory, watched, number)
+
+    async def _look(self, memory: Memory, watched: Watched, number: int) -> None:
+        asked: list[tuple[Guardrail, Query]] = []
+        for rail in watched.rails:
+            query = self._query(memory, watched, rail, number)
+            if isinstance(query, Unusable):
+                memory.reasons[rail.name] = query.reason
+            else:
+                asked.append((rail, query))
+        answers = await self._metrics.read([query for _, query in asked])
+        for (rail, _), answer in zip(asked, answers, strict=True):
+            if rail.proportion:
+                self._count(memory, watched, rail, number, answer)
+            else:
+                self._note_value(memory, watched, rail, number, answer)
+
+    def _query(
+        self, memory: Memory, watched: Watched, rail: Guardrail, number: int
+    ) -> Query | Unusable:
+        subject, at = watched.subject, watched.end_of(number)
+        if isinstance(subject, Unusable):
+            return subject
+        if rail.proportion:
+            before = memory.baselines.get(rail.name)
+            previous = before.at if before else None
+            return queries.proportion_query(rail.proportion, rail.connection, subject, at, previous)
+        text = rail.threshold.query if rail.threshold else ""
+        return queries.value_query(text, rail.connection, subject, at)
+
+    def _count(
+        self, memory: Memory, watched: Watched, rail: Guardrail, number: int, answer: Answer
+    ) -> None:
+        before = memory.baselines.get(rail.name)
+        counts, after = take_look(before, answer, watched.end_of(number), watched.since)
+        memory.baselines[rail.name] = after
+        if isinstance(counts, NoLook):
+            memory.reasons[rail.name] = counts.reason
+            return
+        record = memory.ledger.proportions[rail.name]
+        look = _look_of(counts, watched, number, record.tolerated)
+        if not look.has_data:
+            memory.reasons[rail.name] = "no requests"
+            return
+        memory.newest[rail.name] = number
+        memory.ledger = memory.ledger.with_proportion(rail.name, record.with_look(look))
+
+    def _note_value(
+        self, memory: Memory, watched: Watched, rail: Guardrail, number: int, answer: Answer
+    ) -> None:
+        if rail.threshold is None:
+            return
+        value = _single(answer)
+        record = memory.ledger.thresholds[rail.name]
+        record = record.with_look(number, watched.step, value, rail.threshold)
+        memory.ledger = memory.ledger.with_threshold(rail.name, record)
+
+    def _sight(self, memory: Memory, watched: Watched, now: datetime, lag: timedelta) -> Sight:
+        question = Question(
+            spec=watched.spec,
+            rails=watched.rails,
+            steps=watched.steps,
+            step=min(watched.step, len(watched.steps) - 1),
+            quiet=self._quiet(memory, watched, now, lag),
+            at=watched.end_of(memory.done) if memory.done > 0 else None,
+        )
+        said = judging.opinions(memory.ledger, question)
+        together = judging.together(memory.ledger, question, said)
+        together = replace(together, eta=self._eta(memory, watched, question, now))
+        next_look = watched.end_of(max(memory.done, watched.number_at(now - lag)) + 1) + lag
+        return Sight(together, said, memory.ledger, next_look)
+
+    def _quiet(
+        self, memory: Memory, watched: Watched, now: datetime, lag: timedelta
+    ) -> dict[str, str]:
+        """Return why there is no data, by metric, where that has lasted longer than a few looks."""
+        if watched.step < 0:
+            return {}
+        if isinstance(watched.subject, Unusable):
+            return {rail.name: watched.subject.reason for rail in watched.rails}
+        grace = max(3 * watched.interval, LEAST_GRACE) + lag
+        quiet = {}
+        for rail in watched.rails:
+            number = memory.newest.get(rail.name)
+            heard = watched.since if number is None else watched.end_of(number)
+            if rail.proportion and now - max(heard, watched.since) > grace:
+                quiet[rail.name] = memory.reasons.get(rail.name, "nothing was read yet")
+        return quiet
+
+    def _eta(
+        self, memory: Memory, watched: Watched, question: Question, now: datetime
+    ) -> Mapping[int, tuple[timedelta, timedelta]]:
+        """Return the forecast, made anew once a minute and when a step has its first data."""
+        fresh = memory.eta_at is not None and now - memory.eta_at < ETA_AGE
+        if not fresh and memory.newest:
+            memory.eta = judging.eta(memory.ledger, question, max(now - watched.since, ETA_AGE * 0))
+            memory.eta_at = now
+        past = now - memory.eta_at if memory.eta_at else timedelta(0)
+        zero = timedelta(0)
+        return {
+            index: (max(middle - past, zero), max(late - past, zero))
+            for index, (middle, late) in memory.eta.items()
+        }
+
+
+def _look_of(counts: LookCounts, watched: Watched, number: int, tolerated: float) -> Look:
+    candidate, stable = watched.pods
+    return Look(
+        number=number,
+        step=watched.step,
+        candidate=counts.candidate_counts,
+        stable=counts.stable_counts,
+        worst=worst_cell(counts.candidate, tolerated) if counts.candidate else Counts(),
+        candidate_pods=max(candidate, 1),
+        stable_pods=max(stable, 1),
+        warm=watched.warm(number),
+    )
+
+
+def _single(answer: Answer) -> float | None:
+    if isinstance(answer, Unreadable) or len(answer) != 1:
+        return None
+    value = answer[0].value
+    return value if math.isfinite(value) else None
+
+
+def first_in_force(steps: Sequence[StepStatus], propagation: timedelta) -> datetime | None:
+    """Return when the first weight of a release was in force; None before."""
+    first = plan.first_weight(steps)
+    return first.since + propagation if first and first.since else None

@@ -1,0 +1,189 @@
+"""One turn of one Rollout: gather, decide, apply; the status first, then what follows from it."""
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from pydantic import ValidationError
+
+from penstock.api.v1alpha1.rollout import RolloutSpec
+from penstock.api.v1alpha1.rollout_status import RolloutStatus
+from penstock.core.kinds import (
+    DESTINATION_RULE,
+    ENVOY_FILTER,
+    VIRTUAL_SERVICE,
+    Key,
+    Kind,
+    Manifest,
+    key_of,
+)
+from penstock.core.rollout import invalid, news
+from penstock.core.rollout.decide import Decision, decide
+from penstock.effects import Effects
+from penstock.gatherer import Gatherer
+from penstock.ports import ConflictError, Reports, TransientError
+from penstock.world import World
+
+LOG = logging.getLogger("penstock")
+CHECKPOINT = timedelta(minutes=1)
+
+
+@dataclass
+class Reconciler:
+    """Brings one Rollout a step closer to its spec.
+
+    Attributes:
+        interests: Which Rollouts care about an object of the mesh.
+    """
+
+    gatherer: Gatherer
+    effects: Effects
+    reports: Reports
+    clock: Callable[[], datetime]
+    interests: dict[tuple[Kind, Key], set[Key]] = field(default_factory=dict)
+    _checkpoints: dict[Key, datetime] = field(default_factory=dict)
+
+    async def reconcile(self, body: Manifest) -> timedelta | None:
+        """Gather facts, decide, and write.
+
+        Returns:
+            When to look again; None to wait for a change.
+
+        Raises:
+            TransientError: Nothing is lost; the next turn goes on from the written status.
+        """
+        status = RolloutStatus.model_validate(body.get("status", {}))
+        try:
+            spec = RolloutSpec.model_validate(body["spec"])
+        except ValidationError as error:
+            await self._refuse(body, status, error)
+            return None
+        now = self.clock()
+        world = await self.gatherer.gather(body, spec, status, now)
+        self._note_interests(world)
+        decision = decide(spec, status, world.seen, now)
+        delay = await self._apply(world, decision, now)
+        self._report(world, decision, now)
+        return delay
+
+    async def _refuse(self, body: Manifest, status: RolloutStatus, error: ValidationError) -> None:
+        refused = invalid.refuse(status, body["metadata"].get("generation", 0), error, self.clock())
+        if news.essence(refused) != news.essence(status):
+            await self.effects.status(body, refused)
+
+    async def _apply(self, world: World, decision: Decision, now: datetime) -> timedelta | None:
+        before, after = world.status, decision.status
+        if news.moves_forward(before, after):
+            await self.effects.checkpoint(world, after)
+        body = await self._commit(world, after, now)
+        if decision.finalizer:
+            body = await self.effects.finalizer(body, True)
+        more = await self.effects.mesh(world, after, now)
+        await self._keep_records(world, after)
+        if not decision.finalizer:
+            await self.effects.finalizer(body, False)
+        return _soonest(decision.requeue_after, more, _next_look(world, after, now))
+
+    async def _commit(self, world: World, after: RolloutStatus, now: datetime) -> Manifest:
+        """Write the status if it says something new, or if a checkpoint is due."""
+        before = world.status
+        fresh = news.essence(before) != news.essence(after)
+        due = after.candidate is not None and self._checkpoint_due(world, now)
+        if not fresh and not due:
+            return world.body
+        if due and not fresh:
+            await self.effects.checkpoint(world, after)
+        try:
+            body = await self.effects.status(world.body, after)
+        except ConflictError:
+            raise
+        except TransientError:
+            await self._save_users(world, after)
+            raise
+        self._checkpoints[world.key] = now
+        self._tell(world, before, after)
+        return body
+
+    def _checkpoint_due(self, world: World, now: datetime) -> bool:
+        return now - self._checkpoints.setdefault(world.key, now) >= CHECKPOINT
+
+    async def _save_users(self, world: World, after: RolloutStatus) -> None:
+        """Roll back in the mesh when the status, for whatever reason, cannot be written."""
+        if not news.falls_back(world.status, after) or after.ended is None:
+            return
+        refusal = next((r for r in after.refused if r.release == after.ended.release), None)
+        reason = refusal.reason if refusal else after.ended.outcome
+        why = f"{reason}: {after.ended.message}"
+        LOG.error("%s: the status cannot be written; rolled back in the mesh first", world.key)
+        await self.effects.roll_back_unrecorded(world, after, why)
+
+    async def _keep_records(self, world: World, after: RolloutStatus) -> None:
+        await self.effects.release(world, after)
+        if await self.effects.outcome(world, after) and after.ended is not None:
+            self.gatherer.observer.forget(world.key.namespace, after.ended.release)
+            self.reports.finished(world.key, after.ended.outcome, after.ended.at)
+            await self.effects.prune(world)
+
+    def _tell(self, world: World, before: RolloutStatus, after: RolloutStatus) -> None:
+        for notice in news.notices(before, after):
+            level = logging.WARNING if notice.warning else logging.INFO
+            LOG.log(level, "%s: %s: %s", world.key, notice.reason, notice.message)
+            self.reports.event(
+                world.body, warning=notice.warning, reason=notice.reason, message=notice.message
+            )
+
+    def _note_interests(self, world: World) -> None:
+        target = world.target
+        for kind, key in (
+            (VIRTUAL_SERVICE, Key(target.namespace, target.virtual_service)),
+            (DESTINATION_RULE, Key(target.namespace, target.destination_rule)),
+            (ENVOY_FILTER, Key(target.root_namespace, target.envoy_filter)),
+        ):
+            self.interests.setdefault((kind, key), set()).add(world.key)
+
+    def _report(self, world: World, decision: Decision, now: datetime) -> None:
+        status = decision.status
+        evidence = []
+        for opinion in world.sight.opinions if world.sight and status.candidate else ():
+            if opinion.rail.proportion:
+                name = opinion.rail.name
+                evidence.append((name, "worse", opinion.log_worse / math.log(10)))
+                evidence.append((name, "safe", opinion.log_safe / math.log(10)))
+        facts = {
+            "weight": status.traffic.weight,
+            "phase": status.phase,
+            "verdict": world.seen.analysis.verdict if status.candidate else "",
+            "evidence": evidence,
+            "at": now.timestamp(),
+        }
+        self.reports.rollout(world.key, facts)
+
+    def forget(self, key: Key) -> None:
+        """Drop what is remembered of a Rollout that is gone."""
+        self._checkpoints.pop(key, None)
+        for keys in self.interests.values():
+            keys.discard(key)
+        self.reports.gone(key)
+
+    def concerned(self, kind: Kind, manifest: Manifest) -> set[Key]:
+        """Return the Rollouts that an object of the mesh concerns."""
+        key = key_of(manifest)
+        found = set(self.interests.get((kind, key), ()))
+        if kind == VIRTUAL_SERVICE:
+            for route in manifest.get("spec", {}).get("http") or []:
+                delegate = route.get("delegate") or {}
+                where = Key(delegate.get("namespace", key.namespace), delegate.get("name", ""))
+                found |= self.interests.get((kind, where), set())
+        return found
+
+
+def _next_look(world: World, after: RolloutStatus, now: datetime) -> timedelta | None:
+    if world.sight is None or (after.candidate is None and after.previous is None):
+        return None
+    return max(world.sight.next_look - now, timedelta(0))
+
+
+def _soonest(*delays: timedelta | None) -> timedelta | None:
+    return min((delay for delay in delays if delay is not None), default=None)

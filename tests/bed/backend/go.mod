@@ -1,0 +1,3 @@
+module penstock.dev/bed/backend
+
+go 1.26

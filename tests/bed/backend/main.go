@@ -1,0 +1,152 @@
+// Backend is the service that the bed runs for each Pod: it answers with its version and name,
+// fails and dawdles as it is told while it runs, and counts what it did.
+//
+// It prints one JSON line with its ports as soon as it listens.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Behaviour is what the admin endpoint sets: shares lie in 0..1, times are milliseconds.
+// JitterMS is the mean of an exponential share of the latency.
+type Behaviour struct {
+	Errors   float64 `json:"errors"`
+	Status   int     `json:"status"`
+	DelayMS  float64 `json:"delay_ms"`
+	JitterMS float64 `json:"jitter_ms"`
+	Slow     float64 `json:"slow"`
+	SlowMS   float64 `json:"slow_ms"`
+}
+
+type backend struct {
+	version, pod string
+	started      time.Time
+	behaviour    atomic.Pointer[Behaviour]
+	mutex        sync.Mutex
+	answered     map[int]int
+}
+
+func main() {
+	address := flag.String("address", "127.0.0.1", "loopback address to listen on")
+	version := flag.String("version", "v1", "version to answer with")
+	pod := flag.String("pod", "pod", "Pod name to answer with")
+	behaviour := flag.String("behaviour", "{}", "behaviour at the start, JSON")
+	flag.Parse()
+
+	b := &backend{version: *version, pod: *pod, started: time.Now(), answered: map[int]int{}}
+	if err := b.set([]byte(*behaviour)); err != nil {
+		fail(err)
+	}
+	service, servicePort := serve(*address, b.service())
+	admin, adminPort := serve(*address, b.admin())
+	fmt.Printf("{\"http\": %d, \"admin\": %d}\n", servicePort, adminPort)
+
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	<-stop
+	patience, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	service.Shutdown(patience)
+	admin.Close()
+}
+
+func serve(address string, handler http.Handler) (*http.Server, int) {
+	listener, err := net.Listen("tcp", address+":0")
+	if err != nil {
+		fail(err)
+	}
+	server := &http.Server{Handler: handler}
+	go server.Serve(listener)
+	return server, listener.Addr().(*net.TCPAddr).Port
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+func (b *backend) set(body []byte) error {
+	next := Behaviour{Status: http.StatusInternalServerError}
+	if err := json.Unmarshal(body, &next); err != nil {
+		return err
+	}
+	b.behaviour.Store(&next)
+	return nil
+}
+
+func (b *backend) service() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/metrics", b.metrics)
+	mux.HandleFunc("/", b.answer)
+	return mux
+}
+
+func (b *backend) admin() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /_behave", func(w http.ResponseWriter, r *http.Request) {
+		body := make([]byte, 4096)
+		n, _ := r.Body.Read(body)
+		if err := b.set(body[:n]); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+		}
+	})
+	return mux
+}
+
+func (b *backend) answer(w http.ResponseWriter, r *http.Request) {
+	behaviour := b.behaviour.Load()
+	wait := behaviour.DelayMS + rand.ExpFloat64()*behaviour.JitterMS
+	if rand.Float64() < behaviour.Slow {
+		wait += behaviour.SlowMS
+	}
+	if wait > 0 {
+		time.Sleep(time.Duration(wait * float64(time.Millisecond)))
+	}
+	status := http.StatusOK
+	w.Header().Set("x-version", b.version)
+	w.Header().Set("x-pod", b.pod)
+	if rand.Float64() < behaviour.Errors {
+		status = behaviour.Status
+		w.Header().Set("x-backend-error", "1")
+	}
+	w.WriteHeader(status)
+	fmt.Fprintf(w, "%s %s\n", b.version, b.pod)
+	b.count(status)
+}
+
+func (b *backend) count(status int) {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	b.answered[status]++
+}
+
+func (b *backend) metrics(w http.ResponseWriter, r *http.Request) {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	w.Header().Set("content-type", "text/plain; version=0.0.4")
+	fmt.Fprintln(w, "# TYPE process_start_time_seconds gauge")
+	fmt.Fprintf(w, "process_start_time_seconds %.3f\n", float64(b.started.UnixMilli())/1000)
+	fmt.Fprintln(w, "# TYPE app_requests_total counter")
+	codes := make([]int, 0, len(b.answered))
+	for code := range b.answered {
+		codes = append(codes, code)
+	}
+	sort.Ints(codes)
+	for _, code := range codes {
+		fmt.Fprintf(w, "app_requests_total{version=%q,code=\"%d\"} %d\n", b.version, code, b.answered[code])
+	}
+}

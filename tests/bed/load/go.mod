@@ -1,0 +1,3 @@
+module penstock.dev/bed/load
+
+go 1.26
