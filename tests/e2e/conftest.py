@@ -1,0 +1,42 @@
+"""One operator for all end-to-end tests, under its own ServiceAccount, and a stage per test."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.bed.operator import REPOSITORY, Operator, OperatorSetup
+from tests.e2e import stage as stages
+
+if TYPE_CHECKING:
+    from tests.bed.bed import Bed
+    from tests.bed.place import Place
+
+MANIFESTS = REPOSITORY / "manifests" / "testbed"
+
+
+@pytest.fixture(scope="session")
+def _operator(bed: "Bed") -> Iterator[Operator]:
+    """Start the operator once."""
+    running = bed.operator(OperatorSetup(manifests=MANIFESTS))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def operator(_operator: Operator) -> Operator:
+    """The operator, running; one that a test before left dead is started again."""
+    if not _operator.alive:
+        _operator.start()
+    return _operator
+
+
+@pytest.fixture
+def stage(operator: Operator, place: "Place") -> Callable[..., stages.Stage]:
+    """Return a function that sets a stage for a Rollout."""
+
+    def set_up(manifest: dict[str, Any] | None = None, **options: Any) -> stages.Stage:
+        return stages.set_up(place, manifest or stages.rollout(), **options)
+
+    return set_up
