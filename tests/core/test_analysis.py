@@ -68,11 +68,15 @@ def test_too_few_answers_leave_both_questions_open():
 
 
 def test_a_burst_of_one_scrape_target_does_not_act_and_says_so():
-    kept = record(Stream(), 20).with_look(look(21, (100, 60), (900, 5), worst=(60, 60)))
-    result = judged(kept)
-    assert result.verdict is not Verdict.WORSE
-    assert "but one scrape target in one look carries it" in result.why
-    assert result.why.endswith("10 to 1 needed")
+    kept = record(Stream(), 60).with_look(look(61, (100, 60), (900, 5), worst=(60, 60)))
+    passing, staying = (
+        judged(kept),
+        judge(kept, name="errors", step=0, alpha=0.005, miss_rate=1e-30),
+    )
+    assert (passing.verdict, staying.verdict) == (Verdict.SAFE, Verdict.LEARNING)
+    assert "more than tolerated, but one scrape target in one look carries it" in staying.why
+    assert staying.why.endswith("10 to 1 needed")
+    assert kinds(passing) == kinds(staying) == [NoteKind.SINGLE_CELL]
 
 
 def test_a_step_without_a_look_has_no_data():
@@ -108,7 +112,8 @@ def test_a_stable_that_never_errs_is_an_ordinary_case():
 def test_two_versions_that_always_fail_ask_an_empty_question():
     result = judged(record(Stream(rate=0.9, candidate_rate=0.9), 20))
     assert kinds(result) == [NoteKind.EMPTY_QUESTION]
-    assert "no candidate could be too bad" in result.notes[0].text
+    assert result.notes[0].text.startswith("1.2 times + 0.1, tolerated for 100 %, of stable's 9")
+    assert result.notes[0].text.endswith("no candidate could be too bad")
     assert result.verdict is Verdict.SAFE
 
 

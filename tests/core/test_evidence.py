@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from penstock.core.looks import Counts
-from penstock.core.record import Record
+from penstock.core.record import Calibration, Record
+from penstock.core.terms import WITHOUT_HISTORY
 from tests.core.evidence_streams import CERTAIN, Stream, look, record, terms
 
 RELEASES = 200
@@ -40,6 +41,20 @@ def test_a_candidate_at_the_border_is_rarely_called_safe():
     assert ever(stream, 30, terms(calibration=CERTAIN), "safe", 0.1) <= at_most(0.1)
 
 
+def looks_until_worse(stream, calibration=WITHOUT_HISTORY, good=()):
+    kept = Record(terms(calibration=calibration))
+    for each in good:
+        kept = kept.with_look(each)
+    before = kept.last_number
+    for each in stream.looks(80, first=before + 1):
+        kept = kept.with_look(each)
+        seen = kept.weigh(0)
+        certain = seen.worse_without_worst_cell >= math.log(10)
+        if certain and seen.worse >= math.log(200):
+            return kept.last_number - before
+    return math.inf
+
+
 def test_a_cold_start_four_times_as_bad_is_not_worse():
     worst = []
     for seed in range(30):
@@ -53,39 +68,33 @@ def test_a_cold_start_four_times_as_bad_is_not_worse():
 
 @pytest.mark.parametrize("pods", [1, 2, 5])
 @pytest.mark.parametrize("warm_until", [0, 18])
-def test_half_of_the_answers_bad_is_worse_within_two_looks(pods, warm_until):
-    for seed in range(10):
-        stream = Stream(
-            candidate_rate=0.5, per_look=300, pods=pods, warm_until=warm_until, seed=seed
-        )
-        seen = record(stream, 2).weigh(0)
-        assert seen.worse >= math.log(200), seed
-        assert seen.worse_without_worst_cell >= math.log(10), seed
+def test_half_of_the_answers_bad_is_mostly_worse_within_two_looks_of_thirty(pods, warm_until):
+    needed = []
+    for seed in range(1, 21):
+        half = Stream(rate=0.001, candidate_rate=0.5, per_look=300, seed=seed)
+        half = replace(half, pods=pods, warm_until=warm_until)
+        needed.append(looks_until_worse(half))
+    assert sorted(needed)[10] <= 2
+    assert max(needed) <= 3
 
 
-def test_four_times_as_bad_is_worse_within_three_thousand_requests():
-    costs = []
-    for seed in range(15):
-        kept = Record(terms())
-        for each in Stream(candidate_rate=0.02, seed=seed).looks(60):
-            kept = kept.with_look(each)
-            if kept.weigh(0).worse >= math.log(200):
-                break
-        costs.append(kept.table.candidate_total.sum())
-    assert sorted(costs)[7] < 3000
+@pytest.mark.parametrize(
+    ("calibration", "requests"),
+    [(WITHOUT_HISTORY, 3200), (Calibration(1.05, 0.05, 2.6, Counts(360_000, 1800)), 1800)],
+)
+def test_four_times_as_bad_costs_about_as_many_requests_as_published(calibration, requests):
+    costs = [
+        100 * looks_until_worse(Stream(candidate_rate=0.02, seed=seed), calibration)
+        for seed in range(21)
+    ]
+    assert requests / 2 < sorted(costs)[10] < requests
 
 
 def test_a_good_past_does_not_drown_a_late_fault():
-    costs = []
-    for good in (0, 400):
-        kept = record(Stream(), good)
-        faulty = Stream(candidate_rate=0.03, seed=5).looks(60, first=good + 1)
-        for each in faulty:
-            kept = kept.with_look(each)
-            if kept.weigh(0).worse >= math.log(200):
-                break
-        costs.append(kept.last_number - good)
-    assert costs[1] <= 2 * costs[0] + 4
+    faulty = Stream(candidate_rate=0.03, seed=5)
+    at_once = looks_until_worse(faulty)
+    late = looks_until_worse(faulty, good=Stream().looks(400))
+    assert late <= 2 * at_once + 4
 
 
 def test_a_burst_of_one_cell_decides_nothing():

@@ -80,6 +80,7 @@ def test_the_most_incriminating_cell_has_the_most_bad_answers_beyond_the_tolerat
     assert worst_cell({}, 0.1) == Counts()
 
 
+@settings(deadline=None)
 @given(looks_of_a_release())
 def test_a_record_gives_back_its_looks(each_look):
     kept = of(each_look)
@@ -159,6 +160,7 @@ def test_evidence_does_not_change_when_a_record_is_stored_and_read():
         assert read.weigh(0) == kept.weigh(0)
 
 
+@settings(deadline=None)
 @given(looks_of_a_release(), st.integers(1, 12))
 def test_every_record_can_be_stored_and_read(each_look, kept_looks):
     kept = of(each_look).keeping(kept_looks)

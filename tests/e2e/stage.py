@@ -12,8 +12,8 @@ from tests.bed.traffic import Answer, Load
 SERVICE, ROLLOUT = "fraud", "fraud"
 LADDER = (1, 5, 25, 50)
 STABLE_ERRORS = 0.05
-RATE = 150.0
-PATIENCE = 50.0
+RATE = 300.0
+PATIENCE = 55.0
 
 QUICK: Mapping[str, Any] = {
     "interval": "1s",
@@ -96,7 +96,7 @@ class Stage:
     @property
     def rollout(self) -> dict[str, Any]:
         """Return the Rollout as it is."""
-        return self.place.get("rollouts.penstock.dev", ROLLOUT)
+        return self.place.get("rollout", ROLLOUT)
 
     @property
     def status(self) -> dict[str, Any]:
@@ -163,9 +163,8 @@ class Stage:
 
 
 def set_up(place: Place, manifest: dict[str, Any], *, rate: float = RATE, users: int = 0) -> Stage:
-    """Deploy v1 and v2, apply root and Rollout, wait until v1 serves, start the traffic."""
+    """Deploy v1, apply root and Rollout, wait until v1 serves, deploy v2, start the traffic."""
     place.deploy(SERVICE, "v1")
-    place.deploy(SERVICE, "v2")
     for version in ("v1", "v2"):
         place.behave(version, errors=STABLE_ERRORS)
     if "delegate" in manifest["spec"]["traffic"]["route"]:
@@ -176,6 +175,7 @@ def set_up(place: Place, manifest: dict[str, Any], *, rate: float = RATE, users:
     if manifest["spec"]["version"] == "v1":
         place.wait(lambda: stage.status.get("stable"), 10, "stable")
         wait_served(place, recorder)
+    place.deploy(SERVICE, "v2")
     stage.load = place.load(rate, users=users)
     return stage
 

@@ -86,7 +86,7 @@ class Kubernetes:
             ConflictError: The object has changed meanwhile.
         """
         meta = {**manifest["metadata"], "resourceVersion": resource_version}
-        body = json.dumps({**manifest, "metadata": meta})
+        body = {**manifest, "metadata": meta}
         path = _path(kind, meta["namespace"], meta["name"])
         query = {"fieldManager": MANAGER, "force": "true"}
         found = await self._request("PATCH", path, body, query=query, content=_APPLY)

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -62,7 +63,27 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "maxLength": 32}),
 ]
 
-Percent = Annotated[float, Field(ge=0, le=100, multiple_of=0.01)]
+
+def _two_decimals(value: float) -> float:
+    if abs(value * 100 - round(value * 100)) > 1e-6:
+        raise ValueError(f"{value:g} has more than two decimals")
+    return value
+
+
+TWO_DECIMALS = AfterValidator(_two_decimals)
+TWO_DECIMALS_CEL = Field(
+    json_schema_extra={
+        "x-kubernetes-validations": [
+            {
+                "rule": "double(int(self * 100.0 + 0.5)) / 100.0 == self",
+                "message": "must have at most two decimals",
+            }
+        ]
+    }
+)
+"""At most two decimals; `multipleOf` is no use for fractions in a CRD."""
+
+Percent = Annotated[float, Field(ge=0, le=100), TWO_DECIMALS, TWO_DECIMALS_CEL]
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 DnsName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
 VersionName = Annotated[

@@ -23,6 +23,7 @@ class NoteKind(StrEnum):
     EMPTY_QUESTION = "EmptyQuestion"
     CANNOT_RESOLVE = "CannotResolve"
     RECENT_ONLY = "RecentOnly"
+    SINGLE_CELL = "SingleCell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,9 @@ def judge(record: Record, *, name: str, step: int, alpha: float, miss_rate: floa
     span = ratio(_pairs(table), record.terms.calibration.phi)
     facts = sentences.arms(name, *counts) + sentences.ratio_clause(span)
     reason = _reason(record.terms, seen, verdict, step, (alpha, miss_rate))
+    notes = _limits(record, table, record.terms.exposure(step))
+    if _is_held_back(verdict, seen, alpha):
+        notes += (Note(NoteKind.SINGLE_CELL, sentences.single_cell(seen, LOG_WITHOUT_WORST_CELL)),)
     return Judgement(
         verdict=verdict,
         evidence=seen,
@@ -113,7 +117,7 @@ def judge(record: Record, *, name: str, step: int, alpha: float, miss_rate: floa
         stable=counts[1],
         ratio=span,
         margin=_margin(record.terms, table),
-        notes=_notes(record, table, step),
+        notes=notes,
         why=f"{facts}; {reason}" if reason else sentences.no_data(name),
     )
 
@@ -127,33 +131,49 @@ def _reason(
         return sentences.worse(seen, tolerance, worse_needed)
     if verdict is Verdict.NO_DATA:
         return ""
-    if seen.worse >= worse_needed:
-        return sentences.single_cell(seen, tolerance, LOG_WITHOUT_WORST_CELL)
     if verdict is Verdict.SAFE:
         return sentences.safe(seen, tolerance, exposure, safe_needed)
+    if seen.worse >= worse_needed:
+        return sentences.single_cell(seen, LOG_WITHOUT_WORST_CELL)
     return sentences.learning(seen, tolerance, exposure, safe_needed, worse_needed)
 
 
-def _notes(record: Record, table: Table, step: int) -> tuple[Note, ...]:
-    notes = []
-    terms, rate = record.terms, record.stable_rate
-    exposure = terms.exposure(step)
-    if _is_empty(terms, rate, exposure):
-        text = sentences.empty_question(rate, terms.tolerance, exposure)
-        notes.append(Note(NoteKind.EMPTY_QUESTION, text))
+def _is_held_back(verdict: Verdict, seen: Evidence, alpha: float) -> bool:
+    return verdict is not Verdict.WORSE and seen.worse >= -math.log(alpha)
+
+
+def _limits(record: Record, table: Table, exposure: float) -> tuple[Note, ...]:
+    stable = _counts(table.stable_total, table.stable_bad)
+    notes = (
+        _empty_question(record.terms, stable.rate or 0.0, exposure),
+        _cannot_resolve(record.terms, table),
+        _recent_only(record),
+    )
+    return tuple(note for note in notes if note)
+
+
+def _empty_question(terms: Terms, stable_rate: float, exposure: float) -> Note | None:
+    for share in (1.0, exposure):
+        border = nulls.tolerated(terms.tolerance.max_increase, terms.tolerance.slack, share)
+        if border.ratio[0] * stable_rate + border.slack[0] >= 1:
+            text = sentences.empty_question(stable_rate, terms.tolerance, share)
+            return Note(NoteKind.EMPTY_QUESTION, text)
+    return None
+
+
+def _cannot_resolve(terms: Terms, table: Table) -> Note | None:
     margin = _margin(terms, table)
-    if margin > nulls.MARGIN_CAP:
-        needed = _pods_needed(terms, float(table.stable_pods[-1]))
-        text = sentences.cannot_resolve(margin, nulls.MARGIN_CAP, needed)
-        notes.append(Note(NoteKind.CANNOT_RESOLVE, text))
-    if record.folded.number:
-        notes.append(Note(NoteKind.RECENT_ONLY, sentences.recent_only(len(record))))
-    return tuple(notes)
+    if margin <= nulls.MARGIN_CAP:
+        return None
+    needed = _pods_needed(terms, float(table.stable_pods[-1]))
+    text = sentences.cannot_resolve(margin, nulls.MARGIN_CAP, needed)
+    return Note(NoteKind.CANNOT_RESOLVE, text)
 
 
-def _is_empty(terms: Terms, rate: float, exposure: float) -> bool:
-    border = nulls.tolerated(terms.tolerance.max_increase, terms.tolerance.slack, exposure)
-    return bool(border.ratio[0] * rate + border.slack[0] >= 1)
+def _recent_only(record: Record) -> Note | None:
+    if not record.folded.number:
+        return None
+    return Note(NoteKind.RECENT_ONLY, sentences.recent_only(len(record)))
 
 
 def _margin(terms: Terms, table: Table) -> float:

@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 HORIZON_SECONDS = 7 * 24 * 3600.0
 _GROWTH = 1.1
-_RELEASES = 128
+_RELEASES = 100
 _LEAST_RATE = 1e-7
 _SEED = 20_240_607
 

@@ -85,6 +85,8 @@ class Ledger:
 
         Thresholds count only where nothing is compared: they are silent on missing data.
         """
+        if step < 0:
+            return timedelta(0)
         compared = [
             timedelta(seconds=record.baked_seconds(step))
             for name, record in self.proportions.items()

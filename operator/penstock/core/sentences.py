@@ -69,11 +69,11 @@ def worse(evidence: Evidence, tolerated: Tolerance, log_needed: float) -> str:
     )
 
 
-def single_cell(evidence: Evidence, tolerated: Tolerance, log_needed: float) -> str:
+def single_cell(evidence: Evidence, log_needed: float) -> str:
     """Return why a candidate that looks worse is not called so."""
     return (
-        f"more than the tolerated {tolerance(tolerated)}, but one scrape target in one look "
-        f"carries it: evidence {odds(evidence.worse)}, without it "
+        f"more than tolerated, but one scrape target in one look carries it: "
+        f"evidence {odds(evidence.worse)}, without it "
         f"{odds(evidence.worse_without_worst_cell)}, {odds(log_needed)} needed"
     )
 

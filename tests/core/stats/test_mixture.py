@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.core.stats import mixture
@@ -46,6 +46,7 @@ def test_the_prior_goes_on_where_it_stopped():
     np.testing.assert_allclose(mixture.log_start_prior(ends[2:], 20.0), whole[2:], rtol=1e-12)
 
 
+@settings(deadline=None)
 @given(MANY, st.floats(-5, 5))
 def test_start_sums_follow_their_recurrence(rows, past):
     log_e = np.array(rows)
@@ -55,6 +56,7 @@ def test_start_sums_follow_their_recurrence(rows, past):
     np.testing.assert_allclose(starts.log_total(), np.log(expected), rtol=1e-9, atol=1e-9)
 
 
+@settings(deadline=None)
 @given(MANY, st.data())
 def test_start_sums_may_be_taken_in_two_parts(rows, data):
     log_e = np.array(rows)
@@ -68,6 +70,7 @@ def test_start_sums_may_be_taken_in_two_parts(rows, data):
     np.testing.assert_allclose(total, whole, rtol=1e-9, atol=1e-9)
 
 
+@settings(deadline=None)
 @given(MANY, st.data())
 def test_leaving_out_a_cell_is_a_run_with_that_look_lowered(rows, data):
     log_e = np.array(rows)

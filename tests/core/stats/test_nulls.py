@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.core.stats import nulls
@@ -29,6 +29,7 @@ def test_no_pods_count_as_one():
     assert none == pytest.approx(math.exp(0.29 * math.sqrt(2)))
 
 
+@settings(deadline=None)
 @given(
     known=st.floats(0.0001, 0.99),
     share=st.floats(0, 1),

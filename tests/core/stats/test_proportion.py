@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
@@ -58,6 +58,7 @@ def test_no_look_is_expected_to_gain_when_the_candidate_is_not_good_enough(total
                 assert expected.max() <= 1 + 1e-9, (ratio, slack, rate, share)
 
 
+@settings(deadline=None)
 @given(
     n=st.integers(1, 5000),
     m=st.integers(1, 5000),
@@ -78,6 +79,7 @@ def test_without_slack_it_is_the_conditional_binomial_ratio(n, m, share, ratio, 
     np.testing.assert_allclose(seen[~clipped, 0], expected[~clipped], rtol=1e-7, atol=1e-7)
 
 
+@settings(deadline=None)
 @given(
     n=st.integers(1, 50),
     m=st.integers(1, 200),

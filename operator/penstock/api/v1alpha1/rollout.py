@@ -1,11 +1,14 @@
 """Rollout: what users write. Its status is in `rollout_status`."""
 
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from penstock.api.fields import (
+    TWO_DECIMALS,
+    TWO_DECIMALS_CEL,
     ApiModel,
     DnsLabel,
     DnsName,
@@ -67,7 +70,7 @@ class Own(ApiModel):
 
 
 class Existing(ApiModel):
-    """Named routes of a VirtualService that somebody else owns; only their destinations are ours."""
+    """Named routes of somebody else's VirtualService; only their destinations are ours."""
 
     virtual_service: DnsName = Field(description="VirtualService in the Rollout's namespace.")
     http: tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] = Field(
@@ -161,6 +164,9 @@ class Traffic(ApiModel):
     )
 
 
+StepWeight = Annotated[float, Field(ge=0.01, le=99.99), TWO_DECIMALS, TWO_DECIMALS_CEL]
+
+
 class Approval(ApiModel):
     """A person says `approve` before the release goes on."""
 
@@ -187,10 +193,12 @@ class Step(ApiModel):
         )
     )
 
-    weight: Annotated[float, Field(ge=0.01, le=99.99, multiple_of=0.01)] | None = Field(
-        default=None,
-        description="The candidate's share of stable plus candidate, in percent (0.01 to 99.99; "
-        "100 follows the last step by itself).",
+    weight: Annotated[float, Field(ge=0.01, le=99.99), TWO_DECIMALS, TWO_DECIMALS_CEL] | None = (
+        Field(
+            default=None,
+            description="The candidate's share of stable and candidate, in percent (0.01 to 99.99; "
+            "100 follows the last step by itself).",
+        )
     )
     bake: Duration | None = Field(
         default=None,
@@ -322,7 +330,7 @@ class Metric(ApiModel):
         description="Tolerated increase over stable's rate, in percent of it; "
         "20 when not given (1.2 times).",
     )
-    slack: Annotated[float, Field(ge=0.01, le=50, multiple_of=0.01)] | None = Field(
+    slack: Annotated[float, Field(ge=0.01, le=50), TWO_DECIMALS, TWO_DECIMALS_CEL] | None = Field(
         default=None,
         description="Tolerated on top, in percentage points; 0.1 when not given.",
     )
@@ -441,6 +449,6 @@ class RolloutSpec(ApiModel):
     @model_validator(mode="after")
     def _growing(self) -> Self:
         weights = [s.weight for s in self.strategy.canary.steps if s.weight is not None]
-        if not weights or any(a >= b for a, b in zip(weights, weights[1:], strict=False)):
+        if not weights or any(a >= b for a, b in pairwise(weights)):
             raise ValueError("strategy.canary.steps: weights must grow from step to step")
         return self
