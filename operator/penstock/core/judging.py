@@ -76,7 +76,8 @@ def _compared(rail: Guardrail, record: Record, question: Question, alpha: float)
     )
     quiet = question.quiet.get(rail.name, "")
     silent = bool(quiet) and judged.verdict is not Verdict.WORSE
-    verdict = Verdict.NO_DATA if silent else judged.verdict
+    early = judged.verdict is Verdict.NO_DATA
+    verdict = Verdict.NO_DATA if silent else Verdict.LEARNING if early else judged.verdict
     return Opinion(
         rail=rail,
         verdict=verdict,

@@ -1,6 +1,6 @@
 """The next state of one Rollout: the order of the rules."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from penstock.api.v1alpha1.rollout import RolloutSpec
@@ -24,6 +24,7 @@ from penstock.core.rollout import (
     summary,
 )
 from penstock.core.rollout.turn import Turn
+from penstock.core.verdict import Verdict
 
 POLL = timedelta(seconds=1)
 POLL_PROBLEM = timedelta(seconds=10)
@@ -58,8 +59,17 @@ def decide(spec: RolloutSpec, status: RolloutStatus, seen: Seen, now: datetime) 
     """
     turn = Turn(spec, seen, now)
     following_status = _deleted(status, turn) if seen.deleting else _lived(status, turn)
-    described = _described(following_status, turn)
+    described = _described(following_status, _after_step(status, following_status, turn))
     return Decision(described, _finalizer(status, described, turn), _requeue(described, turn))
+
+
+def _after_step(before: RolloutStatus, after: RolloutStatus, turn: Turn) -> Turn:
+    """Return the turn without the verdict of the step that was left: it says nothing of the new."""
+    left, entered = before.candidate, after.candidate
+    if entered is None or (left is not None and left.step == entered.step):
+        return turn
+    analysis = replace(turn.seen.analysis, verdict=Verdict.LEARNING, observed_share=None)
+    return replace(turn, seen=replace(turn.seen, analysis=analysis))
 
 
 def _lived(status: RolloutStatus, turn: Turn) -> RolloutStatus:
