@@ -1,0 +1,69 @@
+# Everything is set up inside the checkout (.tools, .venv); the bed's programs are cached outside it.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := .tools/bin/uv
+RUN := .venv/bin/python
+PYTEST := $(RUN) -m pytest
+export UV_PYTHON_DOWNLOADS := never
+export UV_PROJECT_ENVIRONMENT := .venv
+
+.PHONY: help setup bed demo test test-unit test-kind check bench soak crds picture clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+setup: .venv/.ready ## Make the virtual environment from uv.lock
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed (PYTHON=…)" >&2; exit 1; }
+	@echo "set-up: uv $(UV_VERSION) in .tools" >&2
+	@$(PYTHON) -m venv .tools && .tools/bin/pip --quiet --disable-pip-version-check install uv==$(UV_VERSION)
+
+.venv/.ready: uv.lock pyproject.toml $(UV)
+	@echo "set-up: packages of uv.lock in .venv" >&2
+	@$(UV) sync --frozen --quiet --python $(PYTHON)
+	@touch $@
+
+bed: setup ## Build or find the programs of the test bed (about 20 minutes with empty caches)
+	@command -v go >/dev/null || test -n "$${PENSTOCK_BED_BIN:-}" \
+	  || { echo "Go 1.26 or newer is needed to build the bed" >&2; exit 1; }
+	@$(RUN) -m tests.bed.binaries
+
+demo: bed ## Ship a good and a bad version on the real bed, and watch
+	@$(RUN) -m tests.demo
+
+test: bed check ## Every test: checks, units, end-to-end on the bed
+	@$(PYTEST) -m "not soak"
+
+test-unit: setup ## Tests that need no cluster
+	@$(PYTEST) -m "not bed and not soak" -q
+
+test-kind: setup ## The end-to-end tests on kind (needs a container engine)
+	@tests/kind.sh
+
+check: setup ## Format, lint, types, layers, generated files
+	@.venv/bin/ruff format --check --quiet . || { echo "run: .venv/bin/ruff format ." >&2; exit 1; }
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo 2>/dev/null || .venv/bin/lint-imports
+
+bench: bed ## Measure what the README claims, as a table
+	@$(RUN) -m tests.bench
+
+soak: bed ## Releases with the default settings (long)
+	@$(PYTEST) -m soak
+
+crds: setup ## Write crds/ and docs/configuration.md from the models
+	@$(RUN) -m penstock.api.crd crds
+	@$(RUN) -m penstock.api.configuration > docs/configuration.md
+
+picture: bed ## Draw docs/release.png from a real run
+	@$(RUN) -m tests.picture docs/release.png
+
+clean: ## Remove what set-up and tests made in the checkout
+	rm -rf .venv .tools .bed .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
