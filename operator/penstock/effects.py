@@ -60,6 +60,8 @@ class Effects:
         if world.untouchable or status.stable is None:
             return None
         want = shares.wanted(status, world.double)
+        if world.seen.deleting and world.objects.virtual_service is None:
+            return None
         rule, stale = await self._destination_rule(world, status, now)
         filtered = await self._envoy_filter(world, status)
         if want is None or status.yielded:
@@ -73,7 +75,7 @@ class Effects:
     ) -> tuple[Manifest | None, bool]:
         """Return the rule as it now is, and whether it still has subsets that must go later."""
         target, live = world.target, world.objects.destination_rule
-        if target.label is None or status.stable is None:
+        if target.label is None or status.stable is None or world.seen.deleting:
             return live, False
         needed = _versions(status)
         there = destination_rule.subset_versions(live, target)

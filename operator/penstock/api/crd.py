@@ -193,7 +193,9 @@ def _map(node: Mapping[str, Any], defs: Mapping[str, Any]) -> Schema:
         if len(patterns) != 1 or values is not None:
             raise ValueError(f"no structural form for several kinds of keys: {node}")
         ((keys["pattern"], values),) = patterns.items()
-    result = {"additionalProperties": _structural(values, defs)} if isinstance(values, dict) else {}
+    result: Schema = {}
+    if isinstance(values, dict):
+        result["additionalProperties"] = _structural(values, defs)
     if keys:
         result[RULES] = [*node.get(RULES, ()), _key_rule(keys)]
     return result

@@ -11,7 +11,7 @@ from penstock.api.v1alpha1.rollout_status import (
     StepState,
     StepStatus,
 )
-from penstock.core.facts import Seen
+from penstock.core.facts import Analysis, Seen
 from penstock.core.rollout import (
     afterwards,
     commands,
@@ -72,7 +72,8 @@ def _after_step(before: RolloutStatus, after: RolloutStatus, turn: Turn) -> Turn
     return replace(turn, seen=replace(turn.seen, analysis=analysis))
 
 
-def _lived(status: RolloutStatus, turn: Turn) -> RolloutStatus:
+def _lived(before: RolloutStatus, turn: Turn) -> RolloutStatus:
+    status = before
     for rule in (
         contest.obey_mark,
         commands.obey,
@@ -83,7 +84,17 @@ def _lived(status: RolloutStatus, turn: Turn) -> RolloutStatus:
         afterwards.watch_promoted,
     ):
         status = rule(status, turn)
+        turn = _about(before, status, turn)
     return status
+
+
+def _about(before: RolloutStatus, after: RolloutStatus, turn: Turn) -> Turn:
+    """Return the turn without facts about a release that is no longer the one in flight."""
+    names = [one.candidate.release if one.candidate else "" for one in (before, after)]
+    if names[0] == names[1]:
+        return turn
+    seen = replace(turn.seen, snapshot=None, prepared=False, analysis=Analysis())
+    return replace(turn, seen=seen)
 
 
 def _deleted(status: RolloutStatus, turn: Turn) -> RolloutStatus:

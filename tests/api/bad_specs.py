@@ -1,0 +1,132 @@
+"""Thirty specs that are wrong, each as a change of a good one, and what the refusal must name."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+Spec = dict[str, Any]
+
+GOOD: Spec = {
+    "version": "v2",
+    "traffic": {"service": "fraud", "route": {"delegate": "fraud-split"}},
+    "strategy": {"canary": {"steps": [{"weight": 1}, {"weight": 50}]}},
+    "analysis": {"metrics": [{"template": "istio-errors"}]},
+}
+OWN = {"own": {"hosts": ["fraud.example.com"]}}
+EXISTING = {"existing": {"virtualService": "fraud", "http": ["primary"]}}
+VALUE = {"query": "max(cpu)", "max": 1}
+
+
+def _set(path: str, value: Any) -> Callable[[Spec], None]:
+    """Return a change that sets a field."""
+
+    def change(spec: Spec) -> None:
+        *parents, last = path.split(".")
+        node: Any = spec
+        for name in parents:
+            node = node.setdefault(name, {})
+        node[last] = value
+
+    return change
+
+
+def _drop(path: str) -> Callable[[Spec], None]:
+    """Return a change that removes a field."""
+
+    def change(spec: Spec) -> None:
+        *parents, last = path.split(".")
+        node: Any = spec
+        for name in parents:
+            node = node[name]
+        del node[last]
+
+    return change
+
+
+def _steps(*steps: Any) -> Callable[[Spec], None]:
+    return _set("strategy.canary.steps", list(steps))
+
+
+def _metrics(*metrics: Any) -> Callable[[Spec], None]:
+    return _set("analysis.metrics", list(metrics))
+
+
+REFUSED: dict[str, tuple[Callable[[Spec], None], str]] = {
+    "no version": (_drop("version"), "version"),
+    "an empty version": (_set("version", ""), "version"),
+    "a version that is no label value": (_set("version", "v 2"), "version"),
+    "no service": (_drop("traffic.service"), "service"),
+    "a service that is no name": (_set("traffic.service", "Fraud_1"), "service"),
+    "no route": (_drop("traffic.route"), "route"),
+    "an empty route": (_set("traffic.route", {}), "route takes exactly one"),
+    "two routes": (_set("traffic.route", {**OWN, "delegate": "x"}), "route takes exactly one"),
+    "an own route without hosts": (_set("traffic.route", {"own": {"hosts": []}}), "hosts"),
+    "an existing route without names": (
+        _set("traffic.route", {"existing": {"virtualService": "fraud", "http": []}}),
+        "http",
+    ),
+    "two forms of endpoints": (
+        _set("traffic.endpoints", {"label": "version", "services": {"v2": "fraud-b"}}),
+        "endpoints takes exactly one",
+    ),
+    "a version that is no key of services": (
+        _set("traffic.endpoints", {"services": {"v1": "fraud-a"}}),
+        "version must be a key",
+    ),
+    "sticky on an existing route": (
+        _set("traffic", {"service": "fraud", "route": EXISTING, "sticky": {"header": "x-user"}}),
+        "sticky needs",
+    ),
+    "a sticky header in capitals": (_set("traffic.sticky", {"header": "X-User"}), "header"),
+    "no steps": (_steps(), "steps"),
+    "only approvals": (_steps({"approval": {}}), "at least one step with a weight"),
+    "a step that is both": (_steps({"weight": 1, "approval": {}}), "either a weight or"),
+    "a step that is neither": (_steps({}), "either a weight or"),
+    "weights that fall": (_steps({"weight": 50}, {"weight": 10}), "weights must grow"),
+    "a weight twice": (_steps({"weight": 10}, {"weight": 10}), "weights must grow"),
+    "a weight of 100": (_steps({"weight": 100}), "weight"),
+    "a weight of 0": (_steps({"weight": 0}), "weight"),
+    "a weight with three decimals": (_steps({"weight": 0.125}), "two decimals"),
+    "a bake that is no duration": (_steps({"weight": 1, "bake": "10 minutes"}), "bake"),
+    "a bake beyond its deadline": (
+        _steps({"weight": 1, "bake": "2h", "deadline": "1h"}),
+        "bake must not be longer",
+    ),
+    "a bake on an approval": (_steps({"weight": 1}, {"approval": {}, "bake": "1m"}), "bake and"),
+    "no metrics": (_metrics(), "metrics"),
+    "a metric that is both": (
+        _metrics({"name": "a", "template": "istio-errors", "value": VALUE}),
+        "exactly one of template, value",
+    ),
+    "a value without a name": (_metrics({"value": VALUE}), "needs a name"),
+    "a value without bounds": (
+        _metrics({"name": "a", "value": {"query": "max(cpu)"}}),
+        "needs min, max or both",
+    ),
+    "a tolerance on a value": (
+        _metrics({"name": "a", "value": VALUE, "maxIncrease": 10}),
+        "maxIncrease and slack belong",
+    ),
+    "two metrics of one name": (
+        _metrics({"template": "istio-errors"}, {"template": "istio-errors"}),
+        "name of its own",
+    ),
+    "an interval below a second": (_set("analysis.interval", "500ms"), "interval"),
+    "an unknown field": (_set("strategy.canray", {}), "canray"),
+    "an unknown policy": (_set("analysis.onInconclusive", "Maybe"), "onInconclusive"),
+    "routes of the user's to be removed": (
+        lambda spec: (
+            _set("traffic.route", EXISTING)(spec),
+            _set("onDelete", "RemoveRoutes")(spec),
+        )
+        and None,
+        "RemoveRoutes needs",
+    ),
+}
+
+
+def bad(name: str) -> Spec:
+    """Return the bad spec of that name."""
+    spec = deepcopy(GOOD)
+    REFUSED[name][0](spec)
+    return spec
