@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -47,6 +47,7 @@ class Gatherer:
     observer: Observer
     settings: Settings
     connections: frozenset[str]
+    _in_force: dict[Key, tuple[str, int, datetime]] = field(default_factory=dict)
 
     async def gather(
         self, body: Manifest, spec: RolloutSpec, status: RolloutStatus, now: datetime
@@ -260,12 +261,27 @@ class Gatherer:
             rails = tuple(rail for rail in rails if rail.threshold)
             if not rails:
                 return world
-        watched = self._watched(world, rules, rails, matchers)
+        watched = self._watched(world, rules, rails, matchers, now)
         records = release.get("status", {}).get("records", {})
         sight = await self.observer.observe(world.key.namespace, watched, records, now)
         seen = replace(world.seen, analysis=sight.analysis)
         chosen = matchers if isinstance(matchers, Variants) else None
         return replace(world, seen=seen, sight=sight, variants=chosen)
+
+    def _since(self, world: World, step: int, now: datetime) -> datetime:
+        """Return since when the weight of the step is in the route.
+
+        The API server's record of our write says it, unless somebody else has since written to
+        the same list and taken the record over: then it is when we first saw the weight there.
+        """
+        name = world.objects.release["metadata"]["name"] if world.objects.release else ""
+        kept = self._in_force.get(world.key)
+        known = kept[2] if kept and kept[:2] == (name, step) and step >= 0 else None
+        since = world.seen.route.since or known or now
+        begun = _step_since(world.status, step)
+        since = max(since, begun) if begun else since
+        self._in_force[world.key] = (name, step, since)
+        return since
 
     def _watched(
         self,
@@ -273,25 +289,31 @@ class Gatherer:
         rules: RolloutSpec,
         rails: tuple[ledger.Guardrail, ...],
         matchers: Variants | Unusable,
+        now: datetime,
     ) -> Watched:
         release, status, route = world.objects.release or {}, world.status, world.seen.route
         versions = release["spec"]["version"], release["spec"]["stable"]
         facts = [world.seen.pods.get(version, NO_PODS) for version in versions]
         propagation = self.settings.propagation
         started = datetime.fromisoformat(release["spec"]["startedAt"])
+        step = _step_in_force(status, route)
         return Watched(
             release=release["metadata"]["name"],
             started=started,
             spec=rules,
             rails=rails,
             steps=status.steps,
-            step=_step_in_force(status, route),
-            since=(route.since or started) + propagation,
+            step=step,
+            since=self._since(world, step, now) + propagation,
             first=first_in_force(status.steps, propagation),
             subject=_subject(world.target, versions, matchers),
             pods=(facts[0].ready, facts[1].ready),
             youngest=facts[0].youngest,
         )
+
+
+def _step_since(status: RolloutStatus, step: int) -> datetime | None:
+    return status.steps[step].since if 0 <= step < len(status.steps) else None
 
 
 def snapshot_of(release: Manifest | None) -> RolloutSpec | None:

@@ -18,6 +18,10 @@ def answered(play, id_):
     return next(c for c in play.status["commands"] if c["id"] == id_)
 
 
+def releases(play):
+    return [r["metadata"]["name"] for r in play.place.objects("release")]
+
+
 def test_an_approval_is_waited_for_and_stale_or_foreign_commands_are_refused(stage):
     plan = [stages.step(10), {"approval": {}}, stages.step(50)]
     play = stage(stages.rollout(plan=plan))
@@ -39,7 +43,7 @@ def test_an_approval_is_waited_for_and_stale_or_foreign_commands_are_refused(sta
 
 
 def test_promote_goes_to_100_and_undo_comes_back_and_retry_tries_again(stage):
-    play = stage(stages.rollout(plan=[stages.step(10, "10m")]))
+    play = stage(stages.rollout(plan=[stages.step(10, "10m")], historyLimit=1))
     play.release("v2")
     play.await_weight(10)
     play.command("promote=fraud-1#now")
@@ -57,6 +61,7 @@ def test_promote_goes_to_100_and_undo_comes_back_and_retry_tries_again(stage):
     play.command("abort=fraud-2#stop")
     play.await_phase("RolledBack")
     play.place.wait(lambda: play.weights() == [0, 10, 100, 0, 10, 0], 10, "aborted")
+    play.place.wait(lambda: releases(play) == ["fraud-2"], 10, "historyLimit 1")
     play.assert_clean()
 
 

@@ -46,3 +46,18 @@ def test_users_land_where_the_formula_says_and_nobody_leaves_a_growing_candidate
     play.place.wait(lambda: play.load.results(changes[-1].time + 1), 5, "traffic after it")
     assert {a.version for a in play.load.results(changes[-1].time + 0.1)} == {"v1"}
     play.assert_clean()
+    name = f"penstock-{play.place.namespace}-fraud"
+    api = play.place.api
+    assert api.find("envoyfilter", name, "istio-system") is not None
+    del play.spec["spec"]["traffic"]["sticky"]
+    play.place.apply(play.spec)
+    play.place.wait(
+        lambda: api.find("envoyfilter", name, "istio-system") is None, 10, "no EnvoyFilter"
+    )
+    play.place.wait(lambda: alone(play.place), 10, "a list of one")
+    play.assert_clean()
+
+
+def alone(place):
+    """Return whether the route has one destination again."""
+    return len(place.get("virtualservice", "fraud-split")["spec"]["http"][0]["route"]) == 1

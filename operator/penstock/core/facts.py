@@ -43,6 +43,7 @@ class Route:
         rolled_back: Release that a mark on the VirtualService calls rolled back.
         stable_mark: The version that a mark of ours calls stable.
         third: Destinations that are not ours share the route.
+        version: Version of the object, to tell one edit from the next.
     """
 
     exists: bool = False
@@ -53,6 +54,7 @@ class Route:
     rolled_back: str = ""
     stable_mark: str = ""
     third: bool = False
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

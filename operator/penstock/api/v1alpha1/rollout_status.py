@@ -177,6 +177,7 @@ class Revert(ApiModel):
 
     manager: str
     at: datetime
+    edit: str = Field(default="", description="Version of the route's object with the edit.")
 
 
 class Condition(ApiModel):
@@ -209,6 +210,9 @@ class RolloutStatus(ApiModel):
     reverts: tuple[Revert, ...] = ()
     contested: str = Field(
         default="", description="Field manager with whom the route is contested; we do not fight."
+    )
+    routed: bool = Field(
+        default=False, description="The route has been as wanted once: from then on, edits count."
     )
     yielded: bool = Field(
         default=False, description="The contested route has been set to weight 0, once."

@@ -18,11 +18,15 @@ def answer_edits(status: RolloutStatus, turn: Turn) -> RolloutStatus:
     route = turn.seen.route
     if status.contested:
         return status.model_copy(update={"yielded": status.yielded or route.as_wanted})
-    if status.stable is None or not route.exists or route.as_wanted or not route.editor:
+    if route.as_wanted:
+        return status.model_copy(update={"routed": True})
+    known = status.stable is not None and status.routed and route.exists
+    seen_before = bool(status.reverts) and status.reverts[-1].edit == route.version
+    if not known or seen_before or not route.editor:
         return status
     recent = tuple(r for r in status.reverts if r.at > turn.now - WITHIN)
     if sum(r.manager == route.editor for r in recent) < PATIENCE:
-        revert = Revert(manager=route.editor, at=turn.now)
+        revert = Revert(manager=route.editor, at=turn.now, edit=route.version)
         return status.model_copy(update={"reverts": (*recent, revert)[-20:]})
     contested = status.model_copy(update={"contested": route.editor, "yielded": False})
     return ending.condemn(contested, ending.CONTESTED, turn.seen.contested_text)

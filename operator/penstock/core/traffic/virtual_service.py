@@ -63,6 +63,7 @@ def read(live: Manifest | None, want: Wanted | None, target: Target, stable: str
         rolled_back=annotations.get(ROLLED_BACK_MARK, ""),
         stable_mark=mark,
         third=any(shares.has_third(one, target) for one in lists),
+        version=live["metadata"].get("resourceVersion", ""),
     )
 
 
