@@ -112,6 +112,8 @@ REFUSED: dict[str, tuple[Callable[[Spec], None], str]] = {
         "name of its own",
     ),
     "an interval below a second": (_set("analysis.interval", "500ms"), "interval"),
+    "a slack of 0": (_metrics({"template": "istio-errors", "slack": 0}), "slack"),
+    "a false alarm rate of 0": (_set("analysis.falseAlarmRate", 0), "falseAlarmRate"),
     "an unknown field": (_set("strategy.canray", {}), "canray"),
     "an unknown policy": (_set("analysis.onInconclusive", "Maybe"), "onInconclusive"),
     "routes of the user's to be removed": (

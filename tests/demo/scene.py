@@ -13,6 +13,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from penstock.api.v1alpha1.rollout import RolloutSpec
+from penstock.core import sentences
 from penstock.core.analysis import guardrail_alpha
 from tests.bed.operator import Operator
 from tests.bed.place import Place
@@ -31,6 +32,16 @@ class Odds:
     question: str  # safe | worse
     log_has: float
     log_needs: float
+
+    @property
+    def enough(self) -> bool:
+        """Return whether the evidence suffices."""
+        return self.log_has >= self.log_needs
+
+    @property
+    def text(self) -> str:
+        """Return both in plain odds."""
+        return f"needs {sentences.odds(self.log_needs)}, has {sentences.odds(self.log_has)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +81,13 @@ class Snapshot:
     steps: tuple[Step, ...]
     odds: tuple[Odds, ...]
     tallies: Mapping[str, Tally]
+
+    @property
+    def asked(self) -> float:
+        """Return the share, in percent, for which the version must be safe to go on."""
+        running = [i for i, step in enumerate(self.steps) if step.state == "Running"]
+        following = running[0] + 1 if running else len(self.steps)
+        return self.steps[following].weight if following < len(self.steps) else 100.0
 
 
 @dataclass

@@ -4,7 +4,7 @@ Everything that was seen is kept, for the summary here and for the picture in th
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
@@ -19,7 +19,7 @@ from tests.demo.scene import Scene, Snapshot
 
 SERVICE = "shop"
 MANIFESTS = REPOSITORY / "manifests" / "testbed"
-ERRORS, BAD_ERRORS, SLOW = 0.005, 0.2, 0.005
+ERRORS, BAD_ERRORS, SLOW = 0.005, 0.3, 0.005
 RATE = 300.0
 FALLS_AT, FALLS_AFTER = 25.0, 3.0
 PATIENCE = 150.0
@@ -166,4 +166,13 @@ def changes(before: Snapshot | None, now: Snapshot) -> list[Note]:
     if now.phase != before.phase and now.phase in ("Promoted", "RolledBack"):
         done = "promoted" if now.phase == "Promoted" else "rolled back"
         found.append(f"{now.subject} is {done}")
-    return [Note(now.at, text) for text in found]
+    return [Note(now.at, text) for text in (*_shown(before, now), *found)]
+
+
+def _shown(before: Snapshot, now: Snapshot) -> Iterator[str]:
+    """Yield what the evidence has come to suffice for."""
+    sufficed = {(odds.metric, odds.question) for odds in before.odds if odds.enough}
+    for odds in now.odds:
+        if odds.enough and (odds.metric, odds.question) not in sufficed:
+            what = f"safe for {now.asked:g} %" if odds.question == "safe" else "worse"
+            yield f"{odds.metric}: {what}, {odds.text}"

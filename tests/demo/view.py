@@ -121,8 +121,7 @@ def _next(now: Snapshot) -> Text:
     index = next((i for i, step in enumerate(now.steps) if step.state == "Running"), None)
     if index is None:
         return Text("subsets and routes first" if now.weight == 0 else "all traffic")
-    following = now.steps[index + 1].weight if index + 1 < len(now.steps) else 100.0
-    return Text(f"{following:g} %{_when(now.steps[index], now.at)}")
+    return Text(f"{now.asked:g} %{_when(now.steps[index], now.at)}")
 
 
 def _when(step: Step, now: float) -> str:
@@ -175,14 +174,13 @@ def _evidence(now: Snapshot) -> Table:
 
 
 def _odds(odds: Odds, now: Snapshot) -> tuple[str | Text, ...]:
-    question = f"safe for {_asked(now)}?" if odds.question == "safe" else "worse?"
-    enough = odds.log_has >= odds.log_needs
+    question = f"safe for {now.asked:g} %?" if odds.question == "safe" else "worse?"
     tone = "green" if odds.question == "safe" else "red"
     return (
         odds.metric if odds.question == "safe" else "",
         question,
         f"needs {sentences.odds(odds.log_needs)}",
-        Text(f"has {sentences.odds(odds.log_has)}", f"bold {tone}" if enough else ""),
+        Text(f"has {sentences.odds(odds.log_has)}", f"bold {tone}" if odds.enough else ""),
         _bar(_progress(odds), tone, 20),
     )
 
@@ -191,12 +189,6 @@ def _progress(odds: Odds) -> float:
     """Return how far the odds have come from 1 to 1, on a logarithmic scale."""
     share = odds.log_has / odds.log_needs
     return min(share, 1.0) if math.isfinite(share) else 0.0
-
-
-def _asked(now: Snapshot) -> str:
-    running = [i for i, step in enumerate(now.steps) if step.state == "Running"]
-    following = running[0] + 1 if running else len(now.steps)
-    return f"{now.steps[following].weight:g} %" if following < len(now.steps) else "100 %"
 
 
 def _happened(notes: list[Note], began: float) -> Table:

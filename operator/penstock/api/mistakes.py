@@ -26,7 +26,8 @@ class _UniqueKeys(yaml.SafeLoader):
         seen: set[str] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.value in seen:
-                problem = f"{key.value} stands twice or is no name"
+                name = key.value if isinstance(key, yaml.ScalarNode) else "a key"
+                problem = f"{name} stands twice or is no name"
                 raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
@@ -60,7 +61,7 @@ def _sentence(model: type[BaseModel], error: ErrorDetails) -> str:
     path = ".".join(key for key in keys if key != "[key]") or "the file"
     if error["type"] == "missing":
         return f"{path} is missing"
-    if error["type"] == "extra_forbidden":
+    if error["type"] in ("extra_forbidden", "invalid_key"):
         return f"{path} is not a field{_suggestion(model, keys)}"
     return f"{path}: {_advice(error)}"
 

@@ -8,13 +8,13 @@ from pydantic import ConfigDict, Field, model_validator
 
 from penstock.api.fields import (
     TWO_DECIMALS,
-    TWO_DECIMALS_CEL,
     ApiModel,
     DnsLabel,
     DnsName,
     Duration,
     Percent,
     VersionName,
+    at_least,
     cel,
     parse_duration,
     rule,
@@ -164,7 +164,7 @@ class Traffic(ApiModel):
     )
 
 
-StepWeight = Annotated[float, Field(ge=0.01, le=99.99), TWO_DECIMALS, TWO_DECIMALS_CEL]
+StepWeight = Annotated[float, Field(ge=0.01, le=99.99), TWO_DECIMALS, at_least(0.01)]
 
 
 class Approval(ApiModel):
@@ -193,12 +193,10 @@ class Step(ApiModel):
         )
     )
 
-    weight: Annotated[float, Field(ge=0.01, le=99.99), TWO_DECIMALS, TWO_DECIMALS_CEL] | None = (
-        Field(
-            default=None,
-            description="The candidate's share of stable and candidate, in percent (0.01 to 99.99; "
-            "100 follows the last step by itself).",
-        )
+    weight: Annotated[float, Field(ge=0.01, le=99.99), TWO_DECIMALS, at_least(0.01)] | None = Field(
+        default=None,
+        description="The candidate's share of stable and candidate, in percent (0.01 to 99.99; "
+        "100 follows the last step by itself).",
     )
     bake: Duration | None = Field(
         default=None,
@@ -330,7 +328,7 @@ class Metric(ApiModel):
         description="Tolerated increase over stable's rate, in percent of it; "
         "20 when not given (1.2 times).",
     )
-    slack: Annotated[float, Field(ge=0.01, le=50), TWO_DECIMALS, TWO_DECIMALS_CEL] | None = Field(
+    slack: Annotated[float, Field(ge=0.01, le=50), TWO_DECIMALS, at_least(0.01)] | None = Field(
         default=None,
         description="Tolerated on top, in percentage points; 0.1 when not given.",
     )
@@ -343,6 +341,9 @@ class Metric(ApiModel):
     def title(self) -> str:
         """Return the name under which the metric is shown."""
         return self.name or self.template or "value"
+
+
+ErrorRate = Annotated[float, Field(ge=0.01, le=50), at_least(0.01, decimals=False)]
 
 
 class Analysis(ApiModel):
@@ -366,12 +367,14 @@ class Analysis(ApiModel):
             rule("duration(self) >= duration('1s')", "interval must be at least 1s")
         ),
     )
-    false_alarm_rate: Annotated[float, Field(ge=0.01, le=50)] = Field(
-        default=1,
-        description="Chance that a good version is rolled back, over the whole release: all "
-        "metrics, steps and looks together, in percent.",
+    false_alarm_rate: Annotated[float, Field(ge=0.01, le=50), at_least(0.01, decimals=False)] = (
+        Field(
+            default=1,
+            description="Chance that a good version is rolled back, over the whole release: all "
+            "metrics, steps and looks together, in percent.",
+        )
     )
-    miss_rate: Annotated[float, Field(ge=0.01, le=50)] = Field(
+    miss_rate: ErrorRate = Field(
         default=5,
         description="Chance that a step is passed by a version that is not good enough for the "
         "next one, in percent.",
