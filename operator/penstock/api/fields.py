@@ -69,6 +69,11 @@ def rule(expression: str, message: str, **extra: str) -> dict[str, str]:
     return {"rule": expression, "message": message, **extra}
 
 
+def cel(*rules: dict[str, str], **schema: Any) -> dict[str, Any]:
+    """Return a `json_schema_extra` that carries CEL rules into the CRD."""
+    return {"x-kubernetes-validations": list(rules), **schema}
+
+
 def _two_decimals(value: float) -> float:
     if abs(value * 100 - round(value * 100)) > 1e-6:
         raise ValueError(f"{value:g} has more than two decimals")
@@ -97,8 +102,3 @@ DnsName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_
 VersionName = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", min_length=1, max_length=63)
 ]
-
-
-def cel(*rules: dict[str, str], **schema: Any) -> dict[str, Any]:
-    """Return a `json_schema_extra` that carries CEL rules into the CRD."""
-    return {"x-kubernetes-validations": list(rules), **schema}
