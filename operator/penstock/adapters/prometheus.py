@@ -22,7 +22,7 @@ AT_ONCE = 8
 """Questions on their way at once, per connection; Prometheus itself works on 20."""
 
 _MOST_TEXT = 300
-_TIMEOUTS = (TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError)
+_TIMEOUTS = (TimeoutError, requests.Timeout, urllib3.exceptions.ReadTimeoutError)
 Timing = Callable[[str, float], None]
 
 
