@@ -5,11 +5,11 @@ u, ln e = x u - (x + y) ln(1 + fair (exp(u) - 1)), one logarithm per look and ti
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from penstock.core.stats.mixture import LOG_WEIGHTS, TILTS, log_sum
 from penstock.core.stats.proportion import Pairs, Question
@@ -86,4 +86,18 @@ def _limit(pairs: Pairs, phi: float, question: Question) -> float | None:
     start = -question.value * _WIDEST
     if excess(start) < 0 or excess(-start) > 0:
         return None
-    return math.exp(brentq(excess, -_WIDEST, _WIDEST, xtol=_PRECISION, rtol=_PRECISION))
+    return math.exp(_crossing(excess, start, -start))
+
+
+def _crossing(function: Callable[[float], float], above: float, below: float) -> float:
+    """Return where a monotone function crosses 0, by bisection to the precision shown.
+
+    scipy's root finders would do, but their package takes longer to import than all of ours.
+    """
+    while abs(above - below) > _PRECISION:
+        middle = (above + below) / 2
+        if function(middle) > 0:
+            above = middle
+        else:
+            below = middle
+    return (above + below) / 2
