@@ -103,12 +103,15 @@ class Sight:
         opinions: What each says.
         ledger: The counts, for the next checkpoint.
         next_look: When the next look is due.
+        due: When the oldest look that was now taken was due; None where none was, or where it
+            is only compared with.
     """
 
     analysis: Analysis
     opinions: tuple[Opinion, ...]
     ledger: Ledger
     next_look: datetime
+    due: datetime | None = None
 
 
 class Observer:
@@ -141,10 +144,13 @@ class Observer:
             memory.step, memory.eta_at = watched.step, None
             memory.baselines.clear()
             memory.newest.clear()
+        waiting = watched.end_of(memory.done + 1) + lag
+        compared = bool(memory.baselines)
         if watched.step >= 0 and isinstance(watched.subject, Subject):
             await self._catch_up(memory, watched, due)
         memory.done = max(memory.done, due)
-        return self._sight(memory, watched, now, lag)
+        sight = self._sight(memory, watched, now, lag)
+        return replace(sight, due=waiting) if compared and waiting <= now else sight
 
     def _memory(self, namespace: str, watched: Watched, records: Mapping[str, str]) -> Memory:
         key = (namespace, watched.release)

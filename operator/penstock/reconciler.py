@@ -62,6 +62,7 @@ class Reconciler:
             return None
         now = self.clock()
         world = await self.gatherer.gather(body, spec, status, now)
+        self._note_lateness(world)
         self._note_interests(world)
         decision = decide(spec, status, world.seen, now)
         delay = await self._apply(world, decision, now)
@@ -134,6 +135,12 @@ class Reconciler:
                 world.body, warning=notice.warning, reason=notice.reason, message=notice.message
             )
 
+    def _note_lateness(self, world: World) -> None:
+        """Note the time from when a look was due to when its data could be judged."""
+        if world.sight is not None and world.sight.due is not None:
+            late = self.clock() - world.sight.due
+            self.reports.timing("look_lateness", late.total_seconds())
+
     def _note_interests(self, world: World) -> None:
         target = world.target
         for kind, key in (
@@ -146,7 +153,7 @@ class Reconciler:
     def _report(self, world: World, decision: Decision, now: datetime) -> None:
         status = decision.status
         evidence = []
-        for opinion in world.sight.opinions if world.sight and status.candidate else ():
+        for opinion in world.sight.opinions if world.sight and world.status.candidate else ():
             if opinion.rail.proportion:
                 name = opinion.rail.name
                 evidence.append((name, "worse", opinion.log_worse / math.log(10)))

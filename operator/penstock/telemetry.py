@@ -15,7 +15,7 @@ from penstock.ports import TransientError, Writes
 LOG = logging.getLogger("penstock")
 ROLLOUT_LABELS = ("namespace", "rollout")
 QUEUE_LIMIT = 1000
-BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Metrics:
         }
         self.evidence = Gauge(
             "penstock_rollout_metric_evidence_log10",
-            "Evidence of one metric as log10 of the odds.",
+            "Evidence of one metric in the newest release, as log10 of the odds.",
             (*ROLLOUT_LABELS, "metric", "question"),
             registry=registry,
         )
@@ -62,7 +62,7 @@ class Metrics:
         )
         self.timings = Histogram(
             "penstock_operation_seconds",
-            "How long looks, writes, queries and reconciles took.",
+            "How long queries and reconciles took, and how late looks at metrics were.",
             ("operation",),
             buckets=BUCKETS,
             registry=registry,

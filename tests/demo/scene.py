@@ -132,13 +132,15 @@ class Scene:
     def __init__(self, place: Place, operator: Operator, rollout: str, load: Load) -> None:
         self.place, self.operator, self.name = place, operator, rollout
         self.clients = Clients(load)
+        self._tried = ""
 
     def snapshot(self, subject: str) -> Snapshot:
         """Return what is to be seen now; `subject` is the version that the act is about."""
         body, now = self.place.get("rollout", self.name), time.time()
         status, spec = body.get("status", {}), RolloutSpec.model_validate(body["spec"])
         candidate = status.get("candidate") or {}
-        series = dict(self._series()) if candidate else {}
+        self._tried = candidate.get("version") or self._tried
+        series = dict(self._series()) if self._tried == subject else {}
         return Snapshot(
             at=now,
             subject=subject,

@@ -4,7 +4,7 @@ Everything that was seen is kept, for the summary here and for the picture in th
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
@@ -66,7 +66,8 @@ class Story:
 
     def __init__(self, bed: Bed, show: Show, say: Callable[[str], None]) -> None:
         """Take the bed; `say` is told what is prepared before the first act."""
-        self._show, self._say = show, say
+        self._show = show
+        self._said: set[tuple[object, ...]] = set()
         say("operator")
         operator = bed.operator(OperatorSetup(manifests=MANIFESTS))
         operator.start()
@@ -149,15 +150,26 @@ class Story:
     def _look(self) -> Snapshot:
         told = self.told
         now = self._scene.snapshot(told.acts[-1].version if told.acts else "v1")
-        told.notes.extend(changes(told.snapshots[-1] if told.snapshots else None, now))
+        told.notes.extend(self._news(told.snapshots[-1] if told.snapshots else None, now))
         told.snapshots.append(now)
         told.answers, told.envoy = self._load.results(), tuple(self._recorder.used)
         self._show(now, told)
         return now
 
+    def _news(self, before: Snapshot | None, now: Snapshot) -> list[Note]:
+        """Return what is new; a verdict that comes and goes is told once per step."""
+        news = changes(before, now)
+        for odds in now.odds:
+            said = (now.subject, odds.metric, odds.question, now.asked)
+            if odds.enough and said not in self._said:
+                self._said.add(said)
+                what = f"safe for {now.asked:g} %" if odds.question == "safe" else "worse"
+                news.insert(0, Note(now.at, f"{odds.metric}: {what} ({odds.text})"))
+        return news
+
 
 def changes(before: Snapshot | None, now: Snapshot) -> list[Note]:
-    """Return what is worth telling of the way from one moment to the next."""
+    """Return the changes of weight and phase from one moment to the next."""
     if before is None or before.subject != now.subject:
         return []
     found = []
@@ -166,13 +178,4 @@ def changes(before: Snapshot | None, now: Snapshot) -> list[Note]:
     if now.phase != before.phase and now.phase in ("Promoted", "RolledBack"):
         done = "promoted" if now.phase == "Promoted" else "rolled back"
         found.append(f"{now.subject} is {done}")
-    return [Note(now.at, text) for text in (*_shown(before, now), *found)]
-
-
-def _shown(before: Snapshot, now: Snapshot) -> Iterator[str]:
-    """Yield what the evidence has come to suffice for."""
-    sufficed = {(odds.metric, odds.question) for odds in before.odds if odds.enough}
-    for odds in now.odds:
-        if odds.enough and (odds.metric, odds.question) not in sufficed:
-            what = f"safe for {now.asked:g} %" if odds.question == "safe" else "worse"
-            yield f"{odds.metric}: {what}, {odds.text}"
+    return [Note(now.at, text) for text in found]

@@ -16,9 +16,15 @@ from tests.demo.story import Note, Told
 
 WIDTH = 100
 BAR = 40
-_FIXED_LINES = 25
+_FIXED_LINES = 28
 _COLOURS = ("cyan", "green", "magenta", "yellow")
-_VERDICTS = {"Safe": "bold green", "Worse": "bold red", "Learning": "bold", "NoData": "yellow"}
+_VERDICTS = {
+    "Safe": ("bold green", "enough for the next step"),
+    "Worse": ("bold red", "no more traffic"),
+    "Learning": ("bold", "not enough for either yet"),
+    "NoData": ("yellow", "silence is never evidence: the weight stays"),
+    "Untrusted": ("yellow", "the numbers contradict the weights: the weight stays"),
+}
 _MARKS = {"Passed": ("✔", "green"), "Running": ("▶", "bold"), "Failed": ("✘", "bold red"),
           "Skipped": ("»", "dim"), "Pending": ("·", "dim")}  # fmt: skip
 
@@ -62,7 +68,7 @@ class View:
         yield _panel(_traffic(now), f"Traffic of {now.subject}", width)
         yield _panel(_clients(now), "What clients get", width)
         yield _panel(_evidence(now), f"Evidence on {now.candidate or now.subject}", width)
-        yield _panel(Text(now.message, overflow="fold"), "In the operator's words", width, 2)
+        yield _panel(Text(now.message, overflow="fold"), "In the operator's words", width, 4)
         if room > 2:
             yield _panel(_happened(told.notes[2 - room :], told.began), "So far", width, room - 2)
 
@@ -160,17 +166,22 @@ def _client(version: str, tally: Tally, now: Snapshot) -> tuple[Text | str, ...]
     )
 
 
-def _evidence(now: Snapshot) -> Table:
+def _evidence(now: Snapshot) -> Group:
     table = Table.grid(padding=(0, 2))
-    for width, right in ((8, False), (16, False), (14, True), (18, True), (20, False)):
-        table.add_column(min_width=width, justify="right" if right else "left", no_wrap=True)
+    for width in (8, 14, 15, 17, 30):
+        table.add_column(min_width=width, no_wrap=True)
     for odds in now.odds:
         table.add_row(*_odds(odds, now))
     for _ in range(4 - len(now.odds)):
         table.add_row("")
-    verdict = now.verdict or ("no release in flight" if not now.candidate else "no look yet")
-    table.add_row("verdict", Text(verdict, _VERDICTS.get(verdict, "dim")))
-    return table
+    return Group(table, _verdict(now))
+
+
+def _verdict(now: Snapshot) -> Text:
+    if not now.candidate:
+        return Text("no release in flight", "dim")
+    style, meaning = _VERDICTS.get(now.verdict, ("dim", "no look yet"))
+    return Text.assemble("verdict   ", (now.verdict, style), f"  {meaning}")
 
 
 def _odds(odds: Odds, now: Snapshot) -> tuple[str | Text, ...]:
@@ -181,7 +192,7 @@ def _odds(odds: Odds, now: Snapshot) -> tuple[str | Text, ...]:
         question,
         f"needs {sentences.odds(odds.log_needs)}",
         Text(f"has {sentences.odds(odds.log_has)}", f"bold {tone}" if odds.enough else ""),
-        _bar(_progress(odds), tone, 20),
+        _bar(_progress(odds), tone, 30),
     )
 
 
