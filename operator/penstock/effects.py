@@ -42,7 +42,7 @@ class Effects:
 
     async def status(self, body: Manifest, status: RolloutStatus) -> Manifest:
         """Write the status: the commit."""
-        content = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        content = _lean(status.model_dump(mode="json", by_alias=True, exclude_none=True))
         return await self.writes.write_status(ROLLOUT, {**body, "status": content})
 
     async def finalizer(self, body: Manifest, wanted: bool) -> Manifest:
@@ -242,6 +242,13 @@ class Effects:
         if live is None:
             return await self.writes.create(kind, manifest)
         return await self.writes.apply(kind, manifest, live["metadata"]["resourceVersion"])
+
+
+def _lean(value: Any) -> Any:  # noqa: ANN401
+    """Return the value without empty texts and lists: what is not said needs no line."""
+    if isinstance(value, dict):
+        return {k: _lean(v) for k, v in value.items() if v not in ("", [])}
+    return [_lean(item) for item in value] if isinstance(value, list) else value
 
 
 def _versions(status: RolloutStatus) -> list[str]:

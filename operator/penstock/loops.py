@@ -48,17 +48,18 @@ class Loops:
         self._tasks.clear()
 
     async def _run(self, key: Key) -> None:
-        failures = 0
+        failures = conflicts = 0
         while True:
             changed = self._changed.setdefault(key, asyncio.Event())
             changed.clear()
             try:
                 async with self._turns:
                     delay = await self._turn(key)
-                failures = 0
+                failures = conflicts = 0
             except ConflictError as error:
                 LOG.debug("%s: %s", key, error)
-                delay = CONFLICT_SECONDS
+                conflicts += 1
+                delay = _backoff(conflicts, CONFLICT_SECONDS)
             except TransientError as error:
                 failures += 1
                 delay = _backoff(failures)
@@ -84,8 +85,8 @@ def _seconds(delay: timedelta | None) -> float | None:
     return None if delay is None else delay.total_seconds()
 
 
-def _backoff(failures: int) -> float:
-    return min(LEAST_SECONDS * 2.0 ** (failures - 1), MOST_SECONDS)
+def _backoff(failures: int, least: float = LEAST_SECONDS) -> float:
+    return min(least * 2.0 ** min(failures - 1, 16), MOST_SECONDS)
 
 
 async def _sleep(changed: asyncio.Event, seconds: float | None) -> None:

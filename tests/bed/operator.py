@@ -97,8 +97,8 @@ class Operator:
         self.health_port, self.metrics_port = free_port(), free_port()
         self.user = f"system:serviceaccount:{setup.namespace}:{setup.service_account}"
         work, logs = files
-        self.log = logs / "operator.log"
-        config = work / "operator.yaml"
+        self.log = logs / f"operator-{self.health_port}.log"
+        config = work / f"operator-{self.health_port}.yaml"
         config.write_text(yaml.safe_dump(self._config(prometheus_url) | setup.config))
         account = plane.service_account_kubeconfig(setup.namespace, setup.service_account)
         environment = {"KUBECONFIG": str(account), "PYTHONUNBUFFERED": "1",

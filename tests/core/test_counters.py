@@ -358,16 +358,22 @@ replicas = st.lists(
 
 
 @settings(max_examples=400, deadline=None)
-@given(targets, replicas, st.data(), st.sampled_from([5.0, 10.0, 20.0]), st.floats(0, 100))
+@given(
+    targets,
+    replicas,
+    st.data(),
+    st.sampled_from([5.0, 10.0, 20.0]),
+    st.floats(0, 100),
+    st.booleans(),
+)
 def test_no_request_is_counted_twice_or_from_before_the_weight(
-    targets, replicas, data, interval, since
+    targets, replicas, data, interval, since, good
 ):
     reader = Reader(since)
     at = since
     for _ in range(25):
         at += interval
         replica = data.draw(st.sampled_from(replicas))
-        good = False
         reader.look(at, answer(replica, targets, at, reader.previous, good))
     for target in targets:
         for arm in ARMS:
@@ -384,14 +390,10 @@ def test_everything_is_counted_when_nothing_odd_happens(events, phase, good, int
     target = Target("x", (-100.0,), (*seen, *events))
     replica = Replica(10.0, float(phase))
     reader = Reader(since=0.0)
-    first = None
-    for number in range(2, 30):
-        at = number * interval
-        rows_now = answer(replica, [target], at, reader.previous, good)
-        reader.look(at, rows_now)
-        first = at if first is None and reader.baseline else first
-    begin, _ = replica.last_scrape(first)
-    end, _ = replica.last_scrape(at)
+    instants = [number * interval for number in range(2, 30)]
+    for at in instants:
+        reader.look(at, answer(replica, [target], at, reader.previous, good))
+    begin, end = (replica.last_scrape(at)[0] for at in (instants[0], instants[-1]))
     for arm in ARMS:
         total = target.happened_between(begin, end, arm)
         bad = target.happened_between(begin, end, arm, bad=True)
@@ -403,13 +405,12 @@ def test_everything_is_counted_when_nothing_odd_happens(events, phase, good, int
 def test_an_ha_pair_loses_nothing_of_a_known_target(events, phase, other, data):
     target = Target("x", (-100.0,), ((-1.0, "stable", False), *events))
     pair = [Replica(10.0, float(phase)), Replica(10.0, other + 0.5)]
-    reader, newest = Reader(since=0.0), None
+    reader, scrapes = Reader(since=0.0), []
     for number in range(2, 40):
         at = number * 10.0
         replica = data.draw(st.sampled_from(pair))
         reader.look(at, answer(replica, [target], at, reader.previous))
-        time, _ = replica.last_scrape(at)
-        begin = time if number == 2 else begin
-        newest = max(newest or time, time)
+        scrapes.append(replica.last_scrape(at)[0])
     for arm in ARMS:
-        assert reader.counted(arm).total == target.happened_between(begin, newest, arm)
+        truth = target.happened_between(scrapes[0], max(scrapes), arm)
+        assert reader.counted(arm).total == truth

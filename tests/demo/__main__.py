@@ -3,83 +3,32 @@
 import argparse
 import signal
 import sys
-import time
-from collections.abc import Callable
-from contextlib import nullcontext
 from types import FrameType
-
-from rich.console import Console
-
-from tests.bed.bed import Bed
-from tests.bed.binaries import BuildError, find_or_build, istio_crds
-from tests.bed.operator import REPOSITORY
-from tests.bed.processes import BedError
-from tests.demo import summary
-from tests.demo.lines import Lines
-from tests.demo.story import Story
-from tests.demo.view import View
-
-TITLE = "Penstock"
 
 
 def main() -> int:
     """Return the exit code."""
-    options = _options()
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, _interrupt)
-    console = Console(highlight=False)
     try:
-        find_or_build()
-        istio_crds()
-        with Bed.start(_progress(console), crds=REPOSITORY / "crds") as bed:
-            _play(bed, console, stay=options.stay)
-            _say(console, "ending the bed")
+        options = _options()
+        from tests.demo.run import run  # takes a moment, in which Ctrl-C may come already
+
+        return run(stay=options.stay)
     except KeyboardInterrupt:
-        _say(console, "stopped; nothing is left behind")
+        print("\ndemo: stopped; nothing is left behind", flush=True)
         return 130
-    except (BedError, BuildError) as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 1
-    return 0
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.demo", description=__doc__)
-    at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     parser.add_argument(
         "--stay",
         action=argparse.BooleanOptionalAction,
-        default=at_terminal,
+        default=sys.stdin.isatty() and sys.stdout.isatty(),
         help="keep the bed at the end, until Ctrl-C (default: at a terminal)",
     )
     return parser.parse_args()
-
-
-def _play(bed: Bed, console: Console, *, stay: bool) -> None:
-    view = View(console, TITLE) if console.is_terminal else None
-    story = Story(bed, view or Lines(), _progress(console))
-    with view or nullcontext():
-        told = story.play()
-    summary.show(console, told)
-    print(summary.around(bed, story.place.namespace), flush=True)
-    if stay:
-        _stay(bed, console)
-    else:
-        _say(console, "`python -m tests.demo --stay` keeps it for looking around")
-
-
-def _stay(bed: Bed, console: Console) -> None:
-    _say(console, "the bed stays up, with traffic for ten minutes; Ctrl-C ends it")
-    while True:
-        time.sleep(1)
-
-
-def _progress(console: Console) -> Callable[[str], None]:
-    return lambda text: _say(console, text)
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(f"demo: {text}", style="dim", markup=False)
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:

@@ -5,7 +5,9 @@ import time
 
 import pytest
 
+from tests.bed.operator import OperatorSetup
 from tests.e2e import stage as stages
+from tests.e2e.conftest import MANIFESTS
 
 RESUMED_SECONDS = 3.0
 pytestmark = [pytest.mark.bed, pytest.mark.needs("operator-process")]
@@ -35,3 +37,17 @@ def resumed(play, operator):
     )
     play.place.wait(lambda: series in operator.metrics(), 10, "a turn")
     return time.time() - began
+
+
+def test_two_operators_at_once_lead_to_the_same_end(stage, bed):
+    second = bed.operator(OperatorSetup(manifests=MANIFESTS))
+    second.start()
+    try:
+        play = stage(stages.rollout(plan=stages.steps(10, 50)))
+        play.release("v2")
+        play.await_phase("Promoted")
+        assert play.weights() == [0, 10, 50, 100]
+        assert not play.status.get("reverts")
+        play.assert_clean()
+    finally:
+        second.stop()

@@ -59,7 +59,9 @@ def decide(spec: RolloutSpec, status: RolloutStatus, seen: Seen, now: datetime) 
     """
     turn = Turn(spec, seen, now)
     following_status = _deleted(status, turn) if seen.deleting else _lived(status, turn)
-    described = _described(following_status, _after_step(status, following_status, turn))
+    after_step = _after_step(status, following_status, turn)
+    shown = _with_analysis(status, following_status, after_step)
+    described = _described(shown, after_step)
     return Decision(described, _finalizer(status, described, turn), _requeue(described, turn))
 
 
@@ -101,17 +103,27 @@ def _deleted(status: RolloutStatus, turn: Turn) -> RolloutStatus:
     return ending.settle(ending.condemn(status, ending.DELETED, "the Rollout is deleted"), turn)
 
 
+def _with_analysis(before: RolloutStatus, after: RolloutStatus, turn: Turn) -> RolloutStatus:
+    """Return the status with what the metrics said: to the end, and of the last step at its end."""
+    if before.candidate is None:
+        return after
+    analysis = turn.seen.analysis
+    shown = AnalysisStatus(verdict=analysis.verdict, metrics=analysis.metrics, at=analysis.at)
+    return after.model_copy(update={"analysis": shown})
+
+
 def _described(status: RolloutStatus, turn: Turn) -> RolloutStatus:
     """Return the status with what is only shown: traffic as seen, metrics, message, conditions."""
     seen, candidate = turn.seen, status.candidate
     update: dict[str, object] = {"observed_generation": seen.generation}
     if candidate is not None:
-        share = seen.route.shares.get(candidate.version, 0.0) if seen.route.exists else None
+        share = seen.route.shares.get(candidate.version, 0.0) if seen.route.as_wanted else None
+        moved = share is not None and abs(share - status.traffic.weight) > 1
         update["traffic"] = status.traffic.model_copy(
-            update={"read_back": share, "observed_share": seen.analysis.observed_share}
-        )
-        update["analysis"] = AnalysisStatus(
-            verdict=seen.analysis.verdict, metrics=seen.analysis.metrics, at=seen.analysis.at
+            update={
+                "read_back": None if moved else share,
+                "observed_share": seen.analysis.observed_share,
+            }
         )
         update["steps"] = tuple(
             _with_eta(step, index, turn) for index, step in enumerate(status.steps)

@@ -19,11 +19,12 @@ class Notice:
 def notices(before: RolloutStatus, after: RolloutStatus) -> tuple[Notice, ...]:
     """Return the events between two statuses: changes of phase, commands, edits put back."""
     found = []
-    if after.ended != before.ended and after.ended is not None:
+    same_phase = after.phase is before.phase
+    if same_phase and after.ended != before.ended and after.ended is not None:
         bad = after.ended.outcome in ("RolledBack", "Aborted")
         text = f"{after.ended.release}: {after.ended.message}"
         found.append(Notice(bad, f"Release{after.ended.outcome}", text))
-    if after.phase is not before.phase or after.contested != before.contested:
+    if not same_phase or after.contested != before.contested:
         bad = after.phase is Phase.ROLLED_BACK or bool(after.contested)
         found.append(Notice(bad, str(after.phase), after.message))
     known = {(c.verb, c.id, c.target) for c in before.commands}
