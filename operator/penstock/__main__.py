@@ -20,6 +20,7 @@ from penstock.adapters.kubernetes import Kubernetes
 from penstock.adapters.prometheus import Prometheus
 from penstock.api.configuration import Configuration, ConfigurationError, LogFormat, load
 from penstock.api.v1alpha1.rollout import OnDelete
+from penstock.arms import Arms
 from penstock.cache import Cache
 from penstock.core.kinds import Manifest, key_of
 from penstock.effects import Effects
@@ -87,7 +88,8 @@ class Operator:
             catalogue=configuration.catalogue_namespace,
         )
         names = frozenset(configuration.connections)
-        gatherer = Gatherer(kubernetes, prometheus, Observer(prometheus), settings, names)
+        observer = Observer(prometheus)
+        gatherer = Gatherer(kubernetes, prometheus, observer, settings, names, Arms(observer))
         self.effects = Effects(kubernetes, kubernetes, settings.propagation)
         self.reconciler = Reconciler(
             gatherer, self.effects, self.telemetry, lambda: datetime.now(UTC)

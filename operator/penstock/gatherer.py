@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from penstock.api.v1alpha1.metric_template import MetricTemplateSpec
 from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.api.v1alpha1.rollout_status import Phase, RolloutStatus
-from penstock.core import ledger, plan, pods, problems, variants
+from penstock.arms import Arms, subject_of
+from penstock.core import ledger, plan, pods, problems
 from penstock.core.facts import NO_PODS, Problem, Route, Seen
 from penstock.core.kinds import (
     DESTINATION_RULE,
@@ -25,7 +26,7 @@ from penstock.core.kinds import (
     Manifest,
     key_of,
 )
-from penstock.core.queries import Arm, Subject, Unusable
+from penstock.core.queries import Unusable
 from penstock.core.rollout import commands
 from penstock.core.traffic import destination_rule, envoy_filter, shares, virtual_service
 from penstock.core.traffic.target import STABLE_MARK, Target, target_of
@@ -47,6 +48,7 @@ class Gatherer:
     observer: Observer
     settings: Settings
     connections: frozenset[str]
+    arms: Arms
     _in_force: dict[Key, tuple[str, int, datetime]] = field(default_factory=dict)
 
     async def gather(
@@ -255,8 +257,8 @@ class Gatherer:
         rules = snapshot_of(release)
         if rules is None:
             return world
-        matchers = _matchers(release, found)
         rails = ledger.guardrails(rules.analysis, world.templates)
+        matchers = await self.arms.matchers(world, found, rails, now)
         if status.candidate is None:
             rails = tuple(rail for rail in rails if rail.threshold)
             if not rails:
@@ -306,7 +308,7 @@ class Gatherer:
             step=step,
             since=self._since(world, step, now) + propagation,
             first=first_in_force(status.steps, propagation),
-            subject=_subject(world.target, versions, matchers),
+            subject=subject_of(world.target, versions, matchers),
             pods=(facts[0].ready, facts[1].ready),
             youngest=facts[0].youngest,
         )
@@ -373,27 +375,3 @@ def _step_in_force(status: RolloutStatus, route: Route) -> int:
         return len(status.steps)
     index = plan.weight_step(status.steps, status.candidate.step)
     return index if route.as_wanted and status.traffic.weight > 0 else -1
-
-
-def _matchers(release: Manifest, found: Mapping[str, tuple[Manifest, ...]]) -> Variants | Unusable:
-    kept = release.get("status", {}).get("variants") or {}
-    if kept:
-        return Variants(kept["stable"], kept["candidate"])
-    version, stable = release["spec"]["version"], release["spec"]["stable"]
-    arms = [pods.identities(found.get(v, ())) for v in (stable, version)]
-    return variants.choose_variants(arms[0], arms[1], stable, version)
-
-
-def _subject(
-    target: Target, versions: tuple[str, str], matchers: Variants | Unusable
-) -> Subject | Unusable:
-    if isinstance(matchers, Unusable):
-        return matchers
-    candidate, stable = versions
-    return Subject(
-        namespace=target.namespace,
-        rollout=target.rollout,
-        service=target.service,
-        stable=Arm(stable, target.version_host(stable), matchers.stable),
-        candidate=Arm(candidate, target.version_host(candidate), matchers.candidate),
-    )

@@ -126,6 +126,24 @@ class Observer:
         """Drop what is remembered of a release that has ended."""
         self._memories.pop((namespace, release), None)
 
+    async def shows_stable(
+        self, subject: Subject, rails: Sequence[Guardrail], now: datetime
+    ) -> bool:
+        """Return whether a metric has series of stable under these matchers, now."""
+        asked = [
+            queries.proportion_query(
+                rail.proportion, rail.connection, subject, now - self._lag([rail]), None
+            )
+            for rail in rails
+            if rail.proportion
+        ]
+        usable = [query for query in asked if isinstance(query, Query)]
+        for answer in await self._metrics.read(usable):
+            rows = () if isinstance(answer, Unreadable) else answer
+            if any(row.labels.get(queries.ROW_LABEL) == "total/stable" for row in rows):
+                return True
+        return False
+
     async def observe(
         self, namespace: str, watched: Watched, records: Mapping[str, str], now: datetime
     ) -> Sight:

@@ -43,6 +43,16 @@ def _drop(path: str) -> Callable[[Spec], None]:
     return change
 
 
+def _both(*changes: Callable[[Spec], None]) -> Callable[[Spec], None]:
+    """Return a change that makes several."""
+
+    def change(spec: Spec) -> None:
+        for one in changes:
+            one(spec)
+
+    return change
+
+
 def _steps(*steps: Any) -> Callable[[Spec], None]:
     return _set("strategy.canary.steps", list(steps))
 
@@ -117,11 +127,7 @@ REFUSED: dict[str, tuple[Callable[[Spec], None], str]] = {
     "an unknown field": (_set("strategy.canray", {}), "canray"),
     "an unknown policy": (_set("analysis.onInconclusive", "Maybe"), "onInconclusive"),
     "routes of the user's to be removed": (
-        lambda spec: (
-            _set("traffic.route", EXISTING)(spec),
-            _set("onDelete", "RemoveRoutes")(spec),
-        )
-        and None,
+        _both(_set("traffic.route", EXISTING), _set("onDelete", "RemoveRoutes")),
         "RemoveRoutes needs",
     ),
 }

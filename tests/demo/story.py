@@ -19,7 +19,7 @@ from tests.demo.scene import Scene, Snapshot
 
 SERVICE = "shop"
 MANIFESTS = REPOSITORY / "manifests" / "testbed"
-ERRORS, BAD_ERRORS, SLOW = 0.005, 0.3, 0.005
+ERRORS, BAD_ERRORS, SLOW = 0.005, 0.3, 0.005  # shares of all answers
 RATE = 300.0
 FALLS_AT, FALLS_AFTER = 25.0, 3.0
 PATIENCE = 150.0
@@ -115,12 +115,12 @@ class Story:
         act.ended = time.time()
 
     def _bad(self, version: str) -> None:
-        act = self._begin(version, f"fine at first, then {BAD_ERRORS:.0%} errors")
+        act = self._begin(version, f"fine at first, breaks at {FALLS_AT:g} %")
         self._until(lambda now: now.envoy >= FALLS_AT, f"{version} at {FALLS_AT:g} %")
         self._rest(FALLS_AFTER)
         act.turned = time.time()
         self.place.behave(version, errors=BAD_ERRORS, delay_ms=5, jitter_ms=5)
-        self._note(f"{version} breaks: {BAD_ERRORS:.0%} of its answers are errors from now on")
+        self._note(f"{version} breaks: {BAD_ERRORS * 100:.0f} % of its answers are errors")
         self._until(lambda now: now.phase == "RolledBack" and now.envoy == 0, "the rollback")
         act.ended = time.time()
 

@@ -102,8 +102,8 @@ def _fallen(act: Act, fall: Fall) -> Group:
     return Group(
         Text.assemble(
             (f"{act.version} broke", f"bold {colour(act.version)}"),
-            f" ({fall.share:.0%} of its answers were errors; {ERRORS:.1%} are normal here). From "
-            f"the first bad answer to no more traffic: ",
+            f" ({fall.share * 100:.0f} % of its answers were errors; {ERRORS * 100:g} % are normal "
+            "here). From the first bad answer to no more traffic: ",
             (f"{fall.seconds:.1f} s", "bold"),
             ".",
         ),

@@ -38,7 +38,7 @@ def rollout(
     plan: Sequence[Mapping[str, Any]] | None = None,
     **spec: Any,
 ) -> dict[str, Any]:
-    """Return a Rollout of the service; `spec` is laid over it, field by field of the first level."""
+    """Return a Rollout of the service, with the fields of `spec` laid over it."""
     traffic = {"service": SERVICE, "route": dict(route or {"delegate": "fraud-split"})}
     content: dict[str, Any] = {
         "version": version,

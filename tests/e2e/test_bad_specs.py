@@ -6,7 +6,6 @@ import subprocess
 import pytest
 
 from tests.api import bad_specs
-from tests.e2e import stage as stages
 
 pytestmark = pytest.mark.bed
 
@@ -36,10 +35,11 @@ def test_the_good_spec_of_which_the_bad_ones_are_changes_is_taken(place):
     assert apply(place, manifest(bad_specs.GOOD)).returncode == 0
 
 
+NONSENSE = {"query": 'up{a="$nonsense"}', "max": 1}
 UNSEEN = {
     "TemplateNotFound": {"analysis": {"metrics": [{"template": "no-such-template"}]}},
     "MetricInvalid": {
-        "analysis": {"metrics": [{"name": "a", "value": {"query": "up{a=\"$nonsense\"}", "max": 1}}]}
+        "analysis": {"metrics": [{"name": "a", "value": {"query": 'up{a="$nonsense"}', "max": 1}}]}
     },
     "VirtualServiceNotFound": {
         "traffic": {

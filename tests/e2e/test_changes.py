@@ -35,8 +35,7 @@ def test_a_newer_version_in_mid_release_starts_from_weight_0(stage):
     assert play.weights("v2") == [0, 10, 0]
     assert play.weights("v3") == [0, 20, 100]
     outcomes = {
-        r["metadata"]["name"]: r["status"]["outcome"]
-        for r in play.place.objects("release")
+        r["metadata"]["name"]: r["status"]["outcome"] for r in play.place.objects("release")
     }
     assert outcomes == {"fraud-1": "Superseded", "fraud-2": "Promoted"}
     play.assert_clean()

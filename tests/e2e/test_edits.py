@@ -107,9 +107,7 @@ def test_the_fourth_edit_of_our_weights_ends_contested(stage, place):
         place.wait(lambda: primary(place)["route"][0]["weight"] == 10, 10, "our weights")
         edit(place, weights_of(place, 90, 10), manager="argocd-controller")
         if count < 3:
-            place.wait(
-                lambda n=count: len(play.status.get("reverts", [])) == n + 1, 10, "a revert"
-            )
+            place.wait(lambda n=count: len(play.status.get("reverts", [])) == n + 1, 10, "a revert")
     place.wait(lambda: play.condition("Stalled").get("reason") == "Contested", 10, "Contested")
     text = play.condition("Stalled")["message"]
     for part in ("argocd-controller", "ignoreDifferences", "VirtualService", "primary", "retry"):

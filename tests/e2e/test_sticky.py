@@ -1,5 +1,7 @@
 """End-to-end 10: the same user keeps the same version while the weight grows (rule 11)."""
 
+from itertools import pairwise
+
 import pytest
 import xxhash
 
@@ -36,7 +38,7 @@ def test_users_land_where_the_formula_says_and_nobody_leaves_a_growing_candidate
     play.place.wait(lambda: play.recorder.envoy_weights("v2")[-1] == 0, 10, "0 at the edge")
     assert play.weights() == [0, 5, 25, 50, 0]
     changes = [c for c in play.recorder.used if c.share("v2") or c.share("v1")]
-    spans = [(a, b) for a, b in zip(changes, changes[1:], strict=False) if a.share("v2")]
+    spans = [(a, b) for a, b in pairwise(changes) if a.share("v2")]
     assert [a.share("v2") for a, _ in spans] == [5, 25, 50]
     for here, after in spans:
         seen = where(play, here.time + 0.1, after.time - 0.15)

@@ -15,7 +15,8 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-DURATION_PATTERN = r"^([0-9]+(ms|s|m|h))+$"
+# Bounded, so that every text that fits is a duration for CEL and for Python too.
+DURATION_PATTERN = r"^([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,7}s)?([0-9]{1,7}ms)?$"
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -30,7 +31,7 @@ class ApiModel(BaseModel):
     )
 
 
-def parse_duration(text: Any) -> timedelta:
+def parse_duration(text: object) -> timedelta:
     """Return the time that `90s`, `10m`, `1h30m` or `250ms` stand for.
 
     Raises:
@@ -38,8 +39,8 @@ def parse_duration(text: Any) -> timedelta:
     """
     if isinstance(text, timedelta):
         return text
-    if not isinstance(text, str) or not re.match(DURATION_PATTERN, text):
-        raise ValueError(f"{text!r} is not a duration such as 90s, 10m or 168h")
+    if not isinstance(text, str) or not text or not re.fullmatch(DURATION_PATTERN, text):
+        raise ValueError(f"{text!r} is not a duration such as 90s, 10m, 1h30m or 168h")
     parts = re.findall(r"([0-9]+)(ms|s|m|h)", text)
     return timedelta(seconds=sum(int(number) * _UNITS[unit] for number, unit in parts))
 
@@ -60,8 +61,14 @@ Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "maxLength": 32}),
+    WithJsonSchema(
+        {"type": "string", "pattern": DURATION_PATTERN, "minLength": 2, "maxLength": 32}
+    ),
 ]
+
+
+VARIABLES = ("variant", "version", "host", "service", "namespace", "rollout", "reporter")
+UNIQUE = {"x-kubernetes-list-type": "set"}
 
 
 def rule(expression: str, message: str, **extra: str) -> dict[str, str]:
@@ -72,6 +79,15 @@ def rule(expression: str, message: str, **extra: str) -> dict[str, str]:
 def cel(*rules: dict[str, str], **schema: Any) -> dict[str, Any]:
     """Return a `json_schema_extra` that carries CEL rules into the CRD."""
     return {"x-kubernetes-validations": list(rules), **schema}
+
+
+def known_variables() -> dict[str, str]:
+    """Return the rule for a text of PromQL: every `$name` in it is one of ours."""
+    known = ", ".join(f"'${name}'" for name in VARIABLES)
+    return rule(
+        rf"self.findAll(r'\$[A-Za-z_]\w*').all(name, name in [{known}])",
+        f"unknown variable; there are {known.replace(chr(39), '')}",
+    )
 
 
 def _two_decimals(value: float) -> float:

@@ -42,11 +42,26 @@ def choose_variants(
     Never `destination_version`: a proxy at the client's side reports it as unknown. Nor a revision
     called latest or unknown: proxies report it for requests that reached no pod.
     """
+    if (
+        stable
+        and candidate
+        and _shows(stable, stable_version)
+        and _shows(candidate, candidate_version)
+    ):
+        return Variants(f'{_REVISION}="{stable_version}"', f'{_REVISION}="{candidate_version}"')
+    return by_workload(stable, candidate, stable_version, candidate_version)
+
+
+def by_workload(
+    stable: Collection[PodIdentity],
+    candidate: Collection[PodIdentity],
+    stable_version: str,
+    candidate_version: str,
+) -> Variants | Unusable:
+    """Return the matchers by the names of the workloads."""
     if not stable or not candidate:
         missing = stable_version if not stable else candidate_version
         return Unusable(f"version {missing} has no ready pods to tell its series by")
-    if _shows(stable, stable_version) and _shows(candidate, candidate_version):
-        return Variants(f'{_REVISION}="{stable_version}"', f'{_REVISION}="{candidate_version}"')
     names = [{pod.workload for pod in pods} for pods in (stable, candidate)]
     if shared := names[0] & names[1]:
         return Unusable(
