@@ -1,3 +1,4 @@
+import random
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,14 @@ from penstock.core.counters import LookCounts, take_look
 from penstock.core.looks import Counts
 from penstock.core.readings import NoLook, read, read_value
 from penstock.core.samples import Sample, Unreadable
-from tests.core.prometheus_simulation import EPOCH, Replica, Target, answer, instant
+from tests.core.prometheus_simulation import (
+    EPOCH,
+    Replica,
+    Target,
+    answer,
+    busy_world,
+    instant,
+)
 
 ARMS = ("stable", "candidate")
 START = EPOCH.timestamp()
@@ -208,6 +216,20 @@ def test_a_series_that_vanished_goes_on_from_where_it_was():
     assert said.stable == {"j/a": Counts(2, 2)}
 
 
+def test_a_target_that_one_replica_does_not_see_goes_on_from_where_it_was():
+    reader = after(pod("a", sampled=9, stable_200=5), pod("b", sampled=9, candidate_200=50))
+    reader.look(20, rows(pod("a", sampled=19, stable_200=6)))
+    young = pod("b", sampled=29, before=19.0, candidate_200=53)
+    said = reader.look(30, rows(pod("a", sampled=29, stable_200=6), young))
+    assert said.candidate == {"j/b": Counts(3, 0)}
+
+
+def test_a_start_from_before_the_last_sample_is_no_restart():
+    reader = after(pod(sampled=9, started=-500.0, stable_200=100))
+    said = reader.look(20, rows(pod(sampled=19, started=5.0, stable_200=7)))
+    assert isinstance(said, NoLook)
+
+
 def test_a_target_that_was_away_for_long_does_not_count_from_zero_again():
     reader = after(pod("a", sampled=9, stable_200=5), pod("b", sampled=9, candidate_200=50))
     reader.look(2000, rows(pod("a", sampled=1999, stable_200=6), back=1990.0))
@@ -350,7 +372,10 @@ replicas = st.lists(
         Replica,
         st.sampled_from([5.0, 10.0, 30.0]),
         st.floats(0, 30).map(lambda phase: round(phase, 2)),
-        st.frozensets(st.integers(0, 60), max_size=8),
+        st.lists(
+            st.tuples(st.sampled_from(["t0", "t1"]), st.integers(0, 500), st.integers(0, 500)),
+            max_size=2,
+        ).map(tuple),
     ),
     min_size=1,
     max_size=2,
@@ -375,12 +400,28 @@ def test_no_request_is_counted_twice_or_from_before_the_weight(
         at += interval
         replica = data.draw(st.sampled_from(replicas))
         reader.look(at, answer(replica, targets, at, reader.previous, good))
+    nothing_is_made_up(reader, targets, at)
+
+
+def nothing_is_made_up(reader, targets, end):
     for target in targets:
         for arm in ARMS:
             counted = reader.counted(arm, f"j/{target.name}")
             assert 0 <= counted.bad <= counted.total
-            assert counted.total <= target.happened_between(since, at, arm)
-            assert counted.bad <= target.happened_between(since, at, arm, bad=True)
+            assert counted.total <= target.happened_between(reader.since, end, arm)
+            assert counted.bad <= target.happened_between(reader.since, end, arm, bad=True)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32))
+def test_nothing_is_made_up_in_a_busy_world(seed):
+    world, dice = busy_world(seed), random.Random(seed)
+    reader, replica = Reader(world.since), world.replicas[0]
+    for at in world.instants:
+        replica = dice.choice(world.replicas) if dice.random() < 0.3 else replica
+        reader.look(at, answer(replica, world.targets, at, reader.previous, world.good))
+    if world.instants:
+        nothing_is_made_up(reader, world.targets, world.instants[-1])
 
 
 @settings(max_examples=200, deadline=None)
@@ -393,7 +434,7 @@ def test_everything_is_counted_when_nothing_odd_happens(events, phase, good, int
     instants = [number * interval for number in range(2, 30)]
     for at in instants:
         reader.look(at, answer(replica, [target], at, reader.previous, good))
-    begin, end = (replica.last_scrape(at)[0] for at in (instants[0], instants[-1]))
+    begin, end = (replica.last_scrape(at) for at in (instants[0], instants[-1]))
     for arm in ARMS:
         total = target.happened_between(begin, end, arm)
         bad = target.happened_between(begin, end, arm, bad=True)
@@ -410,7 +451,7 @@ def test_an_ha_pair_loses_nothing_of_a_known_target(events, phase, other, data):
         at = number * 10.0
         replica = data.draw(st.sampled_from(pair))
         reader.look(at, answer(replica, [target], at, reader.previous))
-        scrapes.append(replica.last_scrape(at)[0])
+        scrapes.append(replica.last_scrape(at))
     for arm in ARMS:
         truth = target.happened_between(scrapes[0], max(scrapes), arm)
         assert reader.counted(arm).total == truth

@@ -152,9 +152,11 @@ class Stage:
         """Return the shares of a version as they were written, without repetitions."""
         return self.recorder.weights(version)
 
-    def assert_clean(self, version: str = "v2", *, errors_of_mesh: bool = False) -> list[Answer]:
+    def assert_clean(
+        self, version: str = "v2", *, route: str | None = None, errors_of_mesh: bool = False
+    ) -> list[Answer]:
         """Fail unless Envoy followed, refused nothing, and no client got an error of the mesh."""
-        self.recorder.assert_consistent(version)
+        self.recorder.assert_consistent(version, route)
         answers = self.load.results()
         assert answers, "no traffic was seen"
         wrong = [a for a in answers if a.failed and not a.by_backend]

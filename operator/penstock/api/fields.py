@@ -65,8 +65,6 @@ Duration = Annotated[
         {"type": "string", "pattern": DURATION_PATTERN, "minLength": 2, "maxLength": 32}
     ),
 ]
-
-
 VARIABLES = ("variant", "version", "host", "service", "namespace", "rollout", "reporter")
 UNIQUE = {"x-kubernetes-list-type": "set"}
 
@@ -83,10 +81,9 @@ def cel(*rules: dict[str, str], **schema: Any) -> dict[str, Any]:
 
 def known_variables() -> dict[str, str]:
     """Return the rule for a text of PromQL: every `$name` in it is one of ours."""
-    known = ", ".join(f"'${name}'" for name in VARIABLES)
     return rule(
-        rf"self.findAll(r'\$[A-Za-z_]\w*').all(name, name in [{known}])",
-        f"unknown variable; there are {known.replace(chr(39), '')}",
+        rf"self.matches(r'^([^$]|\$({'|'.join(VARIABLES)})\b|\$[0-9]|\$\B)*$')",
+        f"unknown variable; there are {', '.join(f'${name}' for name in VARIABLES)}",
     )
 
 

@@ -2,10 +2,19 @@
 
 from pydantic import ConfigDict, Field
 
-from penstock.api.fields import ApiModel, DnsLabel, cel, rule
+from penstock.api.fields import ApiModel, DnsLabel, cel, known_variables, rule
 from penstock.api.v1alpha1.rollout import Threshold
 
 KIND, PLURAL = "MetricTemplate", "metrictemplates"
+SELECTOR = cel(
+    known_variables(),
+    rule("self.contains('$variant')", "must contain $variant, which tells the versions apart"),
+    rule(
+        r"self.matches(r'^\s*([A-Za-z_:][\w:]*)?\s*\{[\s\S]*\}\s*$')",
+        'must be a plain selector such as name{label="x",$variant}: counters are read raw, '
+        "without rate, sum or arithmetic",
+    ),
+)
 
 
 class Proportion(ApiModel):
@@ -13,13 +22,7 @@ class Proportion(ApiModel):
 
     model_config = ConfigDict(
         json_schema_extra=cel(
-            rule("has(self.bad) != has(self.good)", "a proportion takes exactly one of bad, good"),
-            rule(
-                "self.total.contains('$variant') "
-                "&& (!has(self.bad) || self.bad.contains('$variant')) "
-                "&& (!has(self.good) || self.good.contains('$variant'))",
-                "each selector must contain $variant, the matcher that tells the versions apart",
-            ),
+            rule("has(self.bad) != has(self.good)", "a proportion takes exactly one of bad, good")
         )
     )
 
@@ -27,12 +30,14 @@ class Proportion(ApiModel):
         min_length=1,
         max_length=2048,
         description="Selector of the counter of requests; must contain $variant.",
+        json_schema_extra=SELECTOR,
     )
     bad: str | None = Field(
         default=None,
         min_length=1,
         max_length=2048,
         description="Selector of the counter of bad requests; must contain $variant.",
+        json_schema_extra=SELECTOR,
     )
     good: str | None = Field(
         default=None,
@@ -40,6 +45,7 @@ class Proportion(ApiModel):
         max_length=2048,
         description="Selector of the counter of good requests, where bad ones have no counter of "
         "their own (a histogram's bucket); bad is total minus good.",
+        json_schema_extra=SELECTOR,
     )
 
 

@@ -46,14 +46,17 @@ class ReleaseStatus(ApiModel):
 
     outcome: str = Field(default="", description="How it ended; empty while it runs.")
     message: str = Field(default="", description="Why, in a sentence with its numbers.")
-    finished_at: datetime | None = None
-    steps: tuple[StepStatus, ...] = ()
-    metrics: tuple[MetricStatus, ...] = ()
-    commands: tuple[CommandRecord, ...] = ()
+    finished_at: datetime | None = Field(default=None, description="When it ended.")
+    steps: tuple[StepStatus, ...] = Field(default=(), description="Its steps, in order.")
+    metrics: tuple[MetricStatus, ...] = Field(
+        default=(), description="What each metric said at the newest look."
+    )
+    commands: tuple[CommandRecord, ...] = Field(
+        default=(), description="Commands that were taken or refused, in order."
+    )
     records: dict[str, str] = Field(
         default_factory=dict,
         description="The counts of the looks by metric, packed; `docs/record.md` says how.",
-        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
     )
     variants: dict[str, str] = Field(
         default_factory=dict,

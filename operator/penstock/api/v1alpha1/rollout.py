@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from penstock.api.fields import (
     TWO_DECIMALS,
+    UNIQUE,
     ApiModel,
     DnsLabel,
     DnsName,
@@ -16,11 +17,23 @@ from penstock.api.fields import (
     VersionName,
     at_least,
     cel,
+    known_variables,
     parse_duration,
     rule,
 )
 
 KIND, PLURAL = "Rollout", "rollouts"
+
+GatewayName = Annotated[
+    str,
+    Field(
+        pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        max_length=317,
+    ),
+]
+StepWeight = Annotated[float, Field(ge=0.01, le=99.99), TWO_DECIMALS, at_least(0.01)]
+Slack = Annotated[float, Field(ge=0.01, le=50), TWO_DECIMALS, at_least(0.01)]
+ErrorRate = Annotated[float, Field(ge=0.01, le=50), at_least(0.01, decimals=False)]
 
 
 class OnDelete(StrEnum):
@@ -60,12 +73,14 @@ class Own(ApiModel):
         min_length=1,
         max_length=16,
         description="Hosts of the VirtualService, as clients call them.",
+        json_schema_extra=UNIQUE,
     )
-    gateways: tuple[Annotated[str, Field(pattern=r"^[-a-z0-9./]+$", max_length=317)], ...] = Field(
+    gateways: tuple[GatewayName, ...] = Field(
         default=("mesh",),
         min_length=1,
         max_length=16,
         description="Gateways as `namespace/name`; `mesh` for the sidecars of the mesh.",
+        json_schema_extra=UNIQUE,
     )
 
 
@@ -77,6 +92,7 @@ class Existing(ApiModel):
         min_length=1,
         max_length=16,
         description="Names of the http routes whose destinations Penstock sets.",
+        json_schema_extra=UNIQUE,
     )
 
 
@@ -164,9 +180,6 @@ class Traffic(ApiModel):
     )
 
 
-StepWeight = Annotated[float, Field(ge=0.01, le=99.99), TWO_DECIMALS, at_least(0.01)]
-
-
 class Approval(ApiModel):
     """A person says `approve` before the release goes on."""
 
@@ -185,15 +198,15 @@ class Step(ApiModel):
                 "bake and deadline belong to a step with a weight",
             ),
             rule(
-                "!has(self.bake) || !has(self.deadline) "
-                "|| duration(self.bake) <= duration(self.deadline)",
-                "bake must not be longer than deadline",
+                "!has(self.deadline) "
+                "|| duration(has(self.bake) ? self.bake : '1m') <= duration(self.deadline)",
+                "bake (1m when not given) must not be longer than deadline",
                 fieldPath=".bake",
             ),
         )
     )
 
-    weight: Annotated[float, Field(ge=0.01, le=99.99), TWO_DECIMALS, at_least(0.01)] | None = Field(
+    weight: StepWeight | None = Field(
         default=None,
         description="The candidate's share of stable and candidate, in percent (0.01 to 99.99; "
         "100 follows the last step by itself).",
@@ -223,10 +236,9 @@ class Canary(ApiModel):
                 fieldPath=".steps",
             ),
             rule(
-                "self.steps.filter(s, has(s.weight)).map(s, s.weight) == "
-                "self.steps.filter(s, has(s.weight)).map(s, s.weight).sort() && "
-                "self.steps.filter(s, has(s.weight)).map(s, s.weight).distinct().size() == "
-                "self.steps.filter(s, has(s.weight)).size()",
+                "self.steps.map(s, has(s.weight), s.weight).isSorted() && "
+                "self.steps.all(s, !has(s.weight) "
+                "|| self.steps.exists_one(t, has(t.weight) && t.weight == s.weight))",
                 "weights must grow from step to step",
                 fieldPath=".steps",
             ),
@@ -284,6 +296,7 @@ class Threshold(ApiModel):
         max_length=4096,
         description="PromQL that gives one number. May use $variant, $version, $host, $service, "
         "$namespace, $rollout, $reporter.",
+        json_schema_extra=cel(known_variables()),
     )
     min: float | None = Field(default=None, description="Lowest good value, in the query's unit.")
     max: float | None = Field(default=None, description="Highest good value, in the query's unit.")
@@ -328,7 +341,7 @@ class Metric(ApiModel):
         description="Tolerated increase over stable's rate, in percent of it; "
         "20 when not given (1.2 times).",
     )
-    slack: Annotated[float, Field(ge=0.01, le=50), TWO_DECIMALS, at_least(0.01)] | None = Field(
+    slack: Slack | None = Field(
         default=None,
         description="Tolerated on top, in percentage points; 0.1 when not given.",
     )
@@ -343,7 +356,10 @@ class Metric(ApiModel):
         return self.name or self.template or "value"
 
 
-ErrorRate = Annotated[float, Field(ge=0.01, le=50), at_least(0.01, decimals=False)]
+def _title(metric: str) -> str:
+    """Return the CEL of `Metric.title`."""
+    template = f"(has({metric}.template) ? {metric}.template : '')"
+    return f"(has({metric}.name) ? {metric}.name : {template})"
 
 
 class Analysis(ApiModel):
@@ -352,8 +368,7 @@ class Analysis(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=cel(
             rule(
-                "self.metrics.map(m, has(m.name) ? m.name : m.template).distinct().size() == "
-                "self.metrics.size()",
+                f"self.metrics.all(m, self.metrics.exists_one(n, {_title('n')} == {_title('m')}))",
                 "each metric needs a name of its own: give `name` to metrics of one template",
                 fieldPath=".metrics",
             )
@@ -367,12 +382,10 @@ class Analysis(ApiModel):
             rule("duration(self) >= duration('1s')", "interval must be at least 1s")
         ),
     )
-    false_alarm_rate: Annotated[float, Field(ge=0.01, le=50), at_least(0.01, decimals=False)] = (
-        Field(
-            default=1,
-            description="Chance that a good version is rolled back, over the whole release: all "
-            "metrics, steps and looks together, in percent.",
-        )
+    false_alarm_rate: ErrorRate = Field(
+        default=1,
+        description="Chance that a good version is rolled back, over the whole release: all "
+        "metrics, steps and looks together, in percent.",
     )
     miss_rate: ErrorRate = Field(
         default=5,

@@ -36,7 +36,7 @@ class StepState(StrEnum):
 class Serving(ApiModel):
     """The version that has earned the traffic."""
 
-    version: str
+    version: str = Field(description="The version.")
     since: datetime | None = Field(default=None, description="When it became stable.")
     images: tuple[str, ...] = Field(default=(), description="Images of its ready pods.")
     workloads: tuple[str, ...] = Field(default=(), description="Names of its workloads.")
@@ -45,7 +45,7 @@ class Serving(ApiModel):
 class Candidate(ApiModel):
     """The version that is being released."""
 
-    version: str
+    version: str = Field(description="The version.")
     release: str = Field(description="Name of its Release.")
     since: datetime = Field(description="When the release started.")
     generation: int = Field(default=0, description="Generation of the spec it was started from.")
@@ -78,7 +78,7 @@ class Candidate(ApiModel):
 class Previous(ApiModel):
     """The version that was stable before, kept for `undo`."""
 
-    version: str
+    version: str = Field(description="The version.")
     release: str = Field(default="", description="Release whose promotion replaced it.")
     until: datetime | None = Field(default=None, description="How long `undo` is offered.")
 
@@ -86,27 +86,27 @@ class Previous(ApiModel):
 class Refusal(ApiModel):
     """A version that is not tried again until `retry`."""
 
-    version: str
-    release: str
-    reason: str
-    message: str = ""
-    at: datetime | None = None
+    version: str = Field(description="The version.")
+    release: str = Field(description="Release that refused it.")
+    reason: str = Field(description="Why, in one word.")
+    message: str = Field(default="", description="Why, in a sentence with its numbers.")
+    at: datetime | None = Field(default=None, description="When it was refused.")
 
 
 class Ended(ApiModel):
     """The newest release that has ended, and how."""
 
-    release: str
-    outcome: str
-    message: str = ""
-    at: datetime
+    release: str = Field(description="Name of the Release.")
+    outcome: str = Field(description="How it ended, in one word.")
+    message: str = Field(default="", description="Why, in a sentence with its numbers.")
+    at: datetime = Field(description="When it ended.")
 
 
 class Proven(ApiModel):
     """A version that was stable, and until when it may come back straight to 100."""
 
-    version: str
-    until: datetime
+    version: str = Field(description="The version.")
+    until: datetime = Field(description="How long it may come back straight to 100.")
 
 
 class StepStatus(ApiModel):
@@ -116,8 +116,10 @@ class StepStatus(ApiModel):
     approval: bool = Field(default=False, description="Waits for the command approve.")
     bake: str = Field(default="", description="Least time with data, a duration.")
     deadline: str = Field(default="", description="Wall time for the step, a duration.")
-    state: StepState = StepState.PENDING
-    since: datetime | None = None
+    state: StepState = Field(
+        default=StepState.PENDING, description="Pending, Running, Passed, Skipped or Failed."
+    )
+    since: datetime | None = Field(default=None, description="When it began.")
     eta: tuple[datetime, ...] = Field(
         default=(), description="When it is expected to pass: the median and the 90 % bound."
     )
@@ -142,8 +144,10 @@ class TrafficStatus(ApiModel):
 class MetricStatus(ApiModel):
     """What one metric says."""
 
-    name: str
-    verdict: str = ""
+    name: str = Field(description="Name of the metric.")
+    verdict: str = Field(
+        default="", description="Worse, Safe, Learning, NoData or Untrusted; empty before a look."
+    )
     candidate: float | None = Field(default=None, description="Candidate's rate, in percent.")
     stable: float | None = Field(default=None, description="Stable's rate, in percent.")
     ratio: tuple[float, ...] = Field(
@@ -155,59 +159,80 @@ class MetricStatus(ApiModel):
 class AnalysisStatus(ApiModel):
     """What the metrics say together."""
 
-    verdict: str = ""
-    metrics: tuple[MetricStatus, ...] = ()
+    verdict: str = Field(
+        default="", description="The verdict that counts: the worst of the metrics."
+    )
+    metrics: tuple[MetricStatus, ...] = Field(default=(), description="What each metric says.")
     at: datetime | None = Field(default=None, description="End of the newest look.")
 
 
 class CommandRecord(ApiModel):
     """A command that was taken or refused."""
 
-    verb: str
-    target: str
-    id: str
-    at: datetime
-    by: str = "unverified"
-    taken: bool = True
-    message: str = ""
+    verb: str = Field(description="approve, promote, abort, retry, undo or adopt.")
+    target: str = Field(
+        description="What it was for: a release, a step of one (`release/step`), or a version."
+    )
+    id: str = Field(description="Its id; each is taken once.")
+    at: datetime = Field(description="When the operator saw it.")
+    by: str = Field(
+        default="unverified", description="Who gave it; `unverified` where nobody vouches for it."
+    )
+    taken: bool = Field(default=True, description="False when it was refused.")
+    message: str = Field(default="", description="What came of it, or why it was refused.")
 
 
 class Revert(ApiModel):
     """Somebody else changed our weights and they were put back."""
 
-    manager: str
-    at: datetime
+    manager: str = Field(description="Field manager of the edit.")
+    at: datetime = Field(description="When it was put back.")
     edit: str = Field(default="", description="Version of the route's object with the edit.")
 
 
 class Condition(ApiModel):
     """A condition in the form of Kubernetes."""
 
-    type: str
-    status: str
-    reason: str
-    message: str = ""
-    last_transition_time: datetime
-    observed_generation: int = 0
+    type: str = Field(description="What it is about, such as Ready or Stalled.")
+    status: str = Field(description="True, False or Unknown.")
+    reason: str = Field(description="Why, in one word.")
+    message: str = Field(default="", description="Why, in a sentence, and the cure.")
+    last_transition_time: datetime = Field(description="When the status changed.")
+    observed_generation: int = Field(
+        default=0, description="Generation of the spec that it is about."
+    )
 
 
 class RolloutStatus(ApiModel):
     """What the operator has decided."""
 
-    observed_generation: int = 0
-    phase: Phase = Phase.IDLE
+    observed_generation: int = Field(default=0, description="Generation of the spec that was seen.")
+    phase: Phase = Field(
+        default=Phase.IDLE,
+        description="Idle, Progressing, Waiting, Promoting, Promoted or RolledBack.",
+    )
     message: str = Field(default="", description="What it is doing and why, in a sentence.")
     stable: Serving | None = None
     candidate: Candidate | None = None
     previous: Previous | None = None
     ended: Ended | None = None
-    refused: tuple[Refusal, ...] = ()
-    proven: tuple[Proven, ...] = ()
-    steps: tuple[StepStatus, ...] = ()
+    refused: tuple[Refusal, ...] = Field(
+        default=(), description="Versions that are not tried again until `retry`."
+    )
+    proven: tuple[Proven, ...] = Field(
+        default=(), description="Versions that may come back straight to 100 (`returnWithin`)."
+    )
+    steps: tuple[StepStatus, ...] = Field(
+        default=(), description="Steps of the release, in order; 100 follows the last."
+    )
     traffic: TrafficStatus = TrafficStatus()
     analysis: AnalysisStatus = AnalysisStatus()
-    commands: tuple[CommandRecord, ...] = ()
-    reverts: tuple[Revert, ...] = ()
+    commands: tuple[CommandRecord, ...] = Field(
+        default=(), description="Commands that were taken or refused, in order."
+    )
+    reverts: tuple[Revert, ...] = Field(
+        default=(), description="Edits of our weights by others that were put back."
+    )
     contested: str = Field(
         default="", description="Field manager with whom the route is contested; we do not fight."
     )
@@ -218,4 +243,11 @@ class RolloutStatus(ApiModel):
         default=False, description="The contested route has been set to weight 0, once."
     )
     releases: int = Field(default=0, description="Number of the newest release, a count.")
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[Condition, ...] = Field(
+        default=(),
+        description="Ready, Reconciling, Stalled and others, in the form of Kubernetes.",
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["type"],
+        },
+    )

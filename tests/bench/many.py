@@ -1,0 +1,192 @@
+"""Many Rollouts at once: what they cost while idle, after a restart, and while releases run."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from tests.bed import workloads
+from tests.bed.place import Place
+from tests.bed.processes import wait_until
+from tests.bench.rig import Rig, Row
+from tests.e2e import stage as stages
+
+PLACES = 4
+IDLE, MANY, BUSY = 200, 1000, 200
+QUIET_SECONDS, IDLE_SECONDS, BUSY_SECONDS, SETTLE_SECONDS = 10.0, 120.0, 120.0, 45.0
+RESTART_TARGET, LATE_TARGET = 60.0, 2.0
+INTERVAL = 10
+RATE = 300.0
+KNOWN = "penstock_rollout_last_reconcile_timestamp_seconds"
+TIMINGS = "penstock_operation_seconds"
+LATENESS = {"operation": "look_lateness"}
+APP = "shared"
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Many Rollouts in a few places. Each has a Service of its own; all Pods are shared."""
+
+    rig: Rig
+    places: tuple[Place, ...]
+    names: tuple[tuple[Place, str], ...]
+
+    @classmethod
+    def of(
+        cls, rig: Rig, size: int, versions: tuple[str, ...], analysis: dict[str, Any]
+    ) -> "Fleet":
+        """Make the Rollouts of v1, wait until v1 is stable everywhere, then deploy the others."""
+        places = tuple(rig.bed.place(f"many-{number}") for number in range(PLACES))
+        names = tuple((places[number % PLACES], f"r{number:04}") for number in range(size))
+        fleet = cls(rig, places, names)
+        fleet._deploy("v1")
+        rig.say(f"{size} Rollouts")
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda one: _make(*one, analysis), names))
+        fleet.await_status(lambda status: bool(status.get("stable")), "stable", 300)
+        for version in versions[1:]:
+            fleet._deploy(version)
+        return fleet
+
+    def _deploy(self, version: str) -> None:
+        for place in self.places:
+            place.deploy(APP, version)
+
+    def statuses(self) -> Iterator[dict[str, Any]]:
+        """Yield the status of every Rollout."""
+        for place in self.places:
+            for found in place.objects("rollout"):
+                yield found.get("status", {})
+
+    def await_status(self, there: Any, what: str, timeout: float) -> None:
+        """Wait until every Rollout's status is so."""
+
+        def everywhere() -> bool:
+            count = sum(there(status) for status in self.statuses())
+            self.rig.say(f"{what}: {count} of {len(self.names)}")
+            return count == len(self.names)
+
+        wait_until(what, everywhere, timeout, every=5)
+
+    def await_quiet(self) -> None:
+        """Wait until the operator has asked the API server nothing for a while."""
+        self.rig.say("waiting until all is quiet")
+        calm = lambda: not self.rig.asked(time.time() - QUIET_SECONDS)  # noqa: E731
+        wait_until("quiet", calm, 180, every=2)
+
+
+def _make(place: Place, name: str, analysis: dict[str, Any]) -> None:
+    service = workloads.service(name)
+    service["spec"]["selector"] = {"app": APP}
+    place.apply(service)
+    manifest = stages.rollout(plan=[stages.step(10, "30m")], analysis=analysis)
+    manifest["metadata"]["name"] = name
+    manifest["spec"]["traffic"] = {"service": name, "route": {"delegate": f"{name}-split"}}
+    place.apply(manifest)
+
+
+def idle(rig: Rig) -> list[Row]:
+    """Idle Rollouts ask nothing."""
+    fleet = Fleet.of(rig, IDLE, ("v1",), {})
+    fleet.await_quiet()
+    cost = rig.cost(IDLE_SECONDS, f"{IDLE} idle Rollouts")
+    asked = cost.asked.total()
+    what = f"{IDLE} idle Rollouts, {IDLE_SECONDS:.0f} s: API requests other than watches"
+    said = f"{asked}" + (f" ({cost.most_asked} per second)" if asked else "")
+    return [
+        Row(what, said, "0", asked == 0),
+        Row("  queries to Prometheus", str(cost.queries), "0", cost.queries == 0),
+        Row("  CPU and memory", f"{cost.cpu:.1f} % of a core, {cost.rss_mib:.0f} MiB"),
+    ]
+
+
+def restart(rig: Rig) -> list[Row]:
+    """Time until all of many Rollouts have been reconciled after a restart."""
+    fleet = Fleet.of(rig, MANY, ("v1",), {})
+    fleet.await_quiet()
+    rig.operator.kill()
+    began = time.time()
+    rig.operator.start(wait=False)
+    wait_until("all known", lambda: _known(rig) == MANY, 600, every=0.5)
+    took = time.time() - began
+    used = psutil.Process(rig.operator.pid).cpu_times()
+    rig.say(f"all known after {took:.1f} s")
+    asked = rig.asked(began)
+    fleet.await_quiet()
+    cost = rig.cost(IDLE_SECONDS / 2, f"{MANY} idle Rollouts")
+    return [
+        Row(f"{MANY} idle Rollouts: restart → all reconciled", f"{took:.1f} s",
+            f"≤ {RESTART_TARGET:.0f} s", took <= RESTART_TARGET),
+        Row("  CPU time and API requests until then",
+            f"{used.user + used.system:.1f} s, {asked.total()} requests"),
+        Row("  afterwards, idle", f"{cost.cpu:.1f} % of a core, {cost.rss_mib:.0f} MiB, "
+            f"{cost.asked.total()} API requests in {cost.seconds:.0f} s"),
+    ]  # fmt: skip
+
+
+def _known(rig: Rig) -> int:
+    count = len(rig.families()[KNOWN].samples)
+    rig.say(f"known: {count} of {MANY}")
+    return count
+
+
+def busy(rig: Rig) -> list[Row]:
+    """Many releases at once: every look on time."""
+    metrics = [{"template": "istio-errors"}, {"template": "istio-slow-requests", "slack": 1}]
+    analysis = {"interval": f"{INTERVAL}s", "metrics": metrics}
+    fleet = Fleet.of(rig, BUSY, ("v1", "v2"), analysis)
+    fleet.places[0].apply(_root(fleet))
+    fleet.places[0].load(RATE, users=BUSY)
+    for place, name in fleet.names:
+        place.merge("rollout", name, {"spec": {"version": "v2"}})
+    there = lambda status: status.get("traffic", {}).get("weight") == 10  # noqa: E731
+    fleet.await_status(there, "at weight 10", 180)
+    time.sleep(SETTLE_SECONDS)
+    before = _lateness(rig)
+    cost = rig.cost(BUSY_SECONDS, f"{BUSY} releases in progress")
+    looks = {bound: count - before[bound] for bound, count in _lateness(rig).items()}
+    return _busy_rows(looks, cost)
+
+
+def _busy_rows(looks: dict[float, float], cost: Any) -> list[Row]:
+    total, expected = looks[float("inf")], BUSY * cost.seconds / INTERVAL
+    on_time = looks[LATE_TARGET]
+    bounds = sorted(looks)
+    p99 = next(bound for bound in bounds if looks[bound] >= 0.99 * total)
+    most = next(bound for bound in bounds if looks[bound] >= total)
+    done = on_time == total and total >= 0.98 * expected
+    return [
+        Row(f"{BUSY} releases at interval {INTERVAL}s, 2 metrics: looks within {LATE_TARGET:g} s",
+            f"{on_time:.0f} of {total:.0f} ({expected:.0f} were due), p99 ≤ {p99:g} s, "
+            f"max ≤ {most:g} s", "all", done),
+        Row("  CPU and memory", f"{cost.cpu:.0f} % of a core, {cost.rss_mib:.0f} MiB"),
+        Row("  API requests per second", f"{cost.asked.total() / cost.seconds:.1f} "
+            f"({cost.most_asked})"),
+        Row("  Prometheus queries per second", f"{cost.queries / cost.seconds:.1f}"),
+    ]  # fmt: skip
+
+
+def _lateness(rig: Rig) -> dict[float, float]:
+    """Return how many looks were at most so many seconds late, by bound."""
+    return {
+        float(sample.labels["le"]): sample.value
+        for sample in rig.families()[TIMINGS].samples
+        if sample.name.endswith("_bucket") and sample.labels.items() >= LATENESS.items()
+    }
+
+
+def _root(fleet: Fleet) -> dict[str, Any]:
+    """Return one root for all: the user's name in the header says which Rollout serves."""
+    root = stages.root(fleet.places[0])
+    root["spec"]["http"] = [
+        {
+            "name": name,
+            "match": [{"headers": {"x-user-id": {"exact": f"user-{number}"}}}],
+            "delegate": {"name": f"{name}-split", "namespace": place.namespace},
+        }
+        for number, (place, name) in enumerate(fleet.names)
+    ]
+    return root
