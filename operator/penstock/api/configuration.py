@@ -140,7 +140,9 @@ class Connection(ConfigModel):
         default=parse_duration("5s"), description="Time to wait for an answer."
     )
     max_series: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        default=10_000, description="An answer with more series than this is not read."
+        default=10_000,
+        description="An answer with more series than this is not read. A look asks for both "
+        "counters of a metric, each series of them, and for four facts per scrape target.",
     )
     namespaces: Namespaces | None = Field(
         default=None, description="Namespaces whose Rollouts may use it; all when not given."

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 
 from penstock.api.configuration import Configuration
-from penstock.api.fields import format_duration
+from penstock.api.fields import DURATION_PATTERN, format_duration
 
 EXAMPLE = """\
 connections:
@@ -96,7 +96,7 @@ def _value(field: dict[str, Any], models: dict[str, Any]) -> str:
         return " or ".join(f"`{one}`" for one in option["enum"])
     if "const" in option:
         return f"`{option['const']}`"
-    if option.get("pattern", "").startswith("^([0-9]+(ms"):
+    if option.get("pattern") == DURATION_PATTERN:
         return "duration"
     return {"array": "list of names"}.get(option["type"], str(option["type"]))
 

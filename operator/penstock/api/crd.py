@@ -1,36 +1,19 @@
-"""Render the CRDs from the models: `python -m penstock.api.crd crds` writes one file per kind.
-
-The models are the only source: what a CRD cannot say raises here, so that no rule gets lost.
-"""
+"""Render the CRDs from the models: `python -m penstock.api.crd crds` writes one file per kind."""
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema
 
 from penstock.api import v1alpha1
-from penstock.api.fields import format_duration, rule
+from penstock.api.fields import rule
+from penstock.api.structural import RULES, Schema, structural_schema
 from penstock.api.v1alpha1 import metric_template, release, rollout, rollout_status
 
 HEADER = "# Generated from the models in operator/penstock/api by `make crds`. Do not edit.\n"
-RULES = "x-kubernetes-validations"
-OPEN = "x-kubernetes-preserve-unknown-fields"
-LIST_KEYS = "x-kubernetes-list-map-keys"
-KEPT = {"type", "format", "description", "enum", "default", "required", "pattern", "multipleOf"}
-KEPT |= {"minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems"}
-KEPT |= {"minProperties", "maxProperties", RULES, OPEN, "x-kubernetes-list-type", LIST_KEYS}
-HANDLED = {"properties", "items", "additionalProperties", "patternProperties", "propertyNames"}
-DROPPED = {"title", "$defs"}
-STRICT = {"enum", "default", "required", "pattern", "multipleOf", "minimum", "maximum"}
-STRICT |= {"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"}
-
-Schema = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,110 +110,6 @@ KINDS = (
         selectable=(".spec.rollout", ".spec.version", ".status.outcome"),
     ),
 )
-
-
-class _JsonSchema(GenerateJsonSchema):
-    """Pydantic's generator, which would write a default of type timedelta in ISO 8601."""
-
-    def encode_default(self, dft: Any) -> Any:
-        if isinstance(dft, timedelta):
-            return format_duration(dft)
-        return super().encode_default(dft)
-
-
-def structural_schema(model: type[BaseModel], *, loose: bool = False) -> Schema:
-    """Return the model's schema in the subset that Kubernetes accepts in a CRD.
-
-    Args:
-        model: A pydantic model; its aliases name the fields.
-        loose: Without enums, bounds, defaults and required fields. For a status: a write must
-            not be refused because the CRD is older or newer than the operator.
-
-    Returns:
-        An OpenAPI v3 "structural" schema: `$ref` inlined, `X | None` as an optional X.
-
-    Raises:
-        ValueError: The model says something that a CRD cannot, such as a union of two types.
-    """
-    schema = model.model_json_schema(by_alias=True, schema_generator=_JsonSchema)
-    structural = _structural(schema, schema.get("$defs", {}))
-    return _loose(structural) if loose else structural
-
-
-def _structural(node: Mapping[str, Any], defs: Mapping[str, Any]) -> Schema:
-    node = _resolved(node, defs)
-    if lost := node.keys() - KEPT - HANDLED - DROPPED:
-        raise ValueError(f"no structural form for {sorted(lost)} in {node}")
-    result = {key: value for key, value in node.items() if key in KEPT}
-    if "default" in node:
-        result["default"] = _without_nulls(node["default"])
-    if "properties" in node:
-        result["properties"] = {k: _structural(v, defs) for k, v in node["properties"].items()}
-    if "items" in node:
-        result["items"] = _structural(node["items"], defs)
-    return result | _map(node, defs)
-
-
-def _resolved(node: Mapping[str, Any], defs: Mapping[str, Any]) -> Mapping[str, Any]:
-    if "$ref" in node:
-        target = defs[node["$ref"].removeprefix("#/$defs/")]
-        return _resolved({**target, **_without(node, "$ref")}, defs)
-    if "anyOf" in node:
-        some = [option for option in node["anyOf"] if option.get("type") != "null"]
-        if len(some) != 1 or node.get("default") is not None:
-            raise ValueError(f"a union has no structural form: {node}")
-        return _resolved({**some[0], **_without(node, "anyOf", "default")}, defs)
-    return node
-
-
-def _map(node: Mapping[str, Any], defs: Mapping[str, Any]) -> Schema:
-    """Return the schema of a dictionary; patterns of keys become CEL, as a CRD has none."""
-    values = node.get("additionalProperties")
-    if values is True and not node.get(OPEN):
-        raise ValueError(f"a map of anything needs {OPEN}: {node}")
-    keys = dict(node.get("propertyNames", {}))
-    if patterns := node.get("patternProperties"):
-        if len(patterns) != 1 or values is not None:
-            raise ValueError(f"no structural form for several kinds of keys: {node}")
-        ((keys["pattern"], values),) = patterns.items()
-    result: Schema = {}
-    if isinstance(values, dict):
-        result["additionalProperties"] = _structural(values, defs)
-    if keys:
-        result[RULES] = [*node.get(RULES, ()), _key_rule(keys)]
-    return result
-
-
-def _key_rule(keys: Mapping[str, Any]) -> Schema:
-    if lost := keys.keys() - {"pattern", "minLength", "maxLength"}:
-        raise ValueError(f"no rule for keys with {sorted(lost)}")
-    pattern, longest = keys.get("pattern", ".*"), keys.get("maxLength", 253)
-    return rule(
-        f"self.all(key, size(key) <= {longest} && key.matches(r'{pattern}'))",
-        f"keys must match {pattern} and have at most {longest} characters",
-    )
-
-
-def _loose(node: Schema) -> Schema:
-    result = {key: value for key, value in node.items() if key not in STRICT}
-    if "properties" in node:
-        result["properties"] = {k: _loose(v) for k, v in node["properties"].items()}
-    for key in ("items", "additionalProperties"):
-        if key in node:
-            result[key] = _loose(node[key])
-    if LIST_KEYS in node:
-        result["items"]["required"] = node[LIST_KEYS]
-    return result
-
-
-def _without(node: Mapping[str, Any], *keys: str) -> Schema:
-    return {key: value for key, value in node.items() if key not in keys}
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    return value
 
 
 def manifest(kind: Kind) -> Schema:

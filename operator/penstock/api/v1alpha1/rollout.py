@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from penstock.api.fields import (
     TWO_DECIMALS,
+    TWO_DECIMALS_RULE,
     UNIQUE,
     ApiModel,
     DnsLabel,
@@ -15,7 +16,6 @@ from penstock.api.fields import (
     Duration,
     Percent,
     VersionName,
-    at_least,
     cel,
     known_variables,
     parse_duration,
@@ -31,9 +31,9 @@ GatewayName = Annotated[
         max_length=317,
     ),
 ]
-StepWeight = Annotated[float, Field(ge=0.01, le=99.99), TWO_DECIMALS, at_least(0.01)]
-Slack = Annotated[float, Field(ge=0.01, le=50), TWO_DECIMALS, at_least(0.01)]
-ErrorRate = Annotated[float, Field(ge=0.01, le=50), at_least(0.01, decimals=False)]
+StepWeight = Annotated[float, Field(ge=0.01, le=99.99), TWO_DECIMALS, TWO_DECIMALS_RULE]
+Slack = Annotated[float, Field(ge=0.01, le=50), TWO_DECIMALS, TWO_DECIMALS_RULE]
+ErrorRate = Annotated[float, Field(ge=0.01, le=50)]
 
 
 class OnDelete(StrEnum):

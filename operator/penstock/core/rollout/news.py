@@ -46,7 +46,11 @@ def essence(status: RolloutStatus) -> dict[str, Any]:
     Left out are numbers that change with every look: rates, forecasts, shares, messages.
     """
     content = status.model_dump(exclude={"analysis", "message"})
-    content["conditions"] = [(c.type, c.status, c.reason) for c in status.conditions]
+    content["conditions"] = [
+        (c.type, c.status, c.reason)
+        for c in status.conditions
+        if c.type != "SufficientTraffic" or c.status == "False"
+    ]
     content["steps"] = [(s.weight, s.state, s.since, s.by) for s in status.steps]
     content["traffic"] = (status.traffic.weight, status.traffic.total)
     if content["candidate"]:
