@@ -117,7 +117,7 @@ class Operator:
         prometheus_client.start_http_server(
             self.configuration.metrics_port, registry=self.metrics.registry
         )
-        runner = await health.serve(self.configuration.health_port, ready, lambda: "")
+        runner = await health.serve(self.configuration.health_port, ready)
         events = asyncio.create_task(self.telemetry.send_events())
         try:
             await self._watch(ready, stop)
@@ -130,13 +130,18 @@ class Operator:
         registry = kopf.OperatorRegistry()
         handlers.login(registry)
         handlers.register(registry, self.cache, self.loops, self.reconciler.concerned, self.removed)
-        namespaces = self.configuration.namespaces
+        namespaces = set(self.configuration.namespaces or ())
+        if namespaces:
+            namespaces |= {
+                self.configuration.catalogue_namespace,
+                self.configuration.mesh_root_namespace,
+            }
         await kopf.operator(
             registry=registry,
             settings=handlers.settings(),
             standalone=True,
             clusterwide=not namespaces,
-            namespaces=tuple(namespaces or ()),
+            namespaces=tuple(namespaces),
             ready_flag=ready,
             stop_flag=stop,
         )

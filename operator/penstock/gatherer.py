@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
@@ -31,12 +31,13 @@ from penstock.core.rollout import commands
 from penstock.core.traffic import destination_rule, envoy_filter, shares, virtual_service
 from penstock.core.traffic.target import STABLE_MARK, Target, target_of
 from penstock.core.variants import Variants
-from penstock.observer import Observer, Watched, first_in_force
+from penstock.observer import Haste, Observer, Watched, first_in_force
 from penstock.ports import ForbiddenError, Metrics
 from penstock.ports import Objects as ObjectsPort
 from penstock.world import Objects, Settings, World
 
 FINALIZER = "penstock.dev/finalizer"
+SELECTOR_AGE = timedelta(seconds=30)
 
 
 @dataclass
@@ -49,23 +50,26 @@ class Gatherer:
     settings: Settings
     connections: frozenset[str]
     arms: Arms
+    _selectors: dict[Key, tuple[datetime, Mapping[str, str]]] = field(default_factory=dict)
     _in_force: dict[Key, tuple[str, int, datetime]] = field(default_factory=dict)
 
     async def gather(
-        self, body: Manifest, spec: RolloutSpec, status: RolloutStatus, now: datetime
+        self, body: Manifest, spec: RolloutSpec, status: RolloutStatus, haste: Haste
     ) -> World:
         """Return everything that one turn must know.
 
         Raises:
             TransientError: The API server did not answer.
+            InterruptedTurnError: Something more urgent has come up while metrics were asked.
         """
+        now = haste.now
         key = key_of(body)
         release = await self._release(key, status)
         snapshot = snapshot_of(release) if status.candidate else None
         target = self._target(body, snapshot or spec, status, spec.version)
         mesh, sticky_problem = await self._mesh(target, release)
         target = self._with_subsets(target, mesh)
-        found = await self._pods(target, spec, status, body)
+        found = {} if _at_rest(spec, status, body) else await self._pods(target, now)
         if status.stable is None:
             target = replace(target, known=(*target.known, *found))
         world = World(
@@ -86,7 +90,7 @@ class Gatherer:
         )
         untouchable = any(p.reason in problems.UNTOUCHABLE for p in wrong)
         world = replace(world, seen=seen, untouchable=untouchable)
-        return await self._with_sight(world, found, now)
+        return await self._with_sight(world, found, replace(haste, pressing=_presses(world)))
 
     async def _release(self, key: Key, status: RolloutStatus) -> Manifest | None:
         """Return the Release in flight, or the one whose thresholds are still watched."""
@@ -135,28 +139,36 @@ class Gatherer:
         more = destination_rule.subset_versions(mesh.destination_rule, target)
         return replace(target, known=tuple(dict.fromkeys((*target.known, *more))))
 
-    async def _pods(
-        self, target: Target, spec: RolloutSpec, status: RolloutStatus, body: Manifest
-    ) -> Mapping[str, tuple[Manifest, ...]]:
-        """Return the pods by version; none while nothing depends on them."""
-        if _at_rest(spec, status, body):
-            return {}
+    async def _pods(self, target: Target, now: datetime) -> Mapping[str, tuple[Manifest, ...]]:
+        """Return the pods by version."""
         if target.label is not None:
-            found = await self._pods_of(target.namespace, target.service)
+            found = await self._pods_of(Key(target.namespace, target.service), now)
             return pods.by_version(found, target.label)
         names = sorted(target.services.items())
         lists = await asyncio.gather(
-            *(self._pods_of(target.namespace, service) for _, service in names)
+            *(self._pods_of(Key(target.namespace, service), now) for _, service in names)
         )
         return {
             version: tuple(p for p in one if not p["metadata"].get("deletionTimestamp"))
             for (version, _), one in zip(names, lists, strict=True)
         }
 
-    async def _pods_of(self, namespace: str, service: str) -> tuple[Manifest, ...]:
-        found = await self.objects.get(SERVICE, Key(namespace, service))
-        selector = (found or {}).get("spec", {}).get("selector")
-        return tuple(await self.objects.select(POD, namespace, selector)) if selector else ()
+    async def _pods_of(self, service: Key, now: datetime) -> tuple[Manifest, ...]:
+        selector = await self._selector(service, now)
+        if not selector:
+            return ()
+        return tuple(await self.objects.select(POD, service.namespace, selector))
+
+    async def _selector(self, service: Key, now: datetime) -> Mapping[str, str]:
+        """Return the selector of a Service, read anew only now and then: it hardly ever changes."""
+        kept = self._selectors.get(service)
+        if kept is not None and now - kept[0] < SELECTOR_AGE:
+            return kept[1]
+        found = await self.objects.get(SERVICE, service)
+        selector: Mapping[str, str] = (found or {}).get("spec", {}).get("selector") or {}
+        if selector:
+            self._selectors[service] = (now, selector)
+        return selector
 
     def _sticky_routes(self, target: Target) -> tuple[str, ...]:
         if target.sticky_header is None:
@@ -249,7 +261,7 @@ class Gatherer:
         )
 
     async def _with_sight(
-        self, world: World, found: Mapping[str, tuple[Manifest, ...]], now: datetime
+        self, world: World, found: Mapping[str, tuple[Manifest, ...]], haste: Haste
     ) -> World:
         release, status = world.objects.release, world.status
         if release is None or world.seen.deleting:
@@ -258,14 +270,14 @@ class Gatherer:
         if rules is None:
             return world
         rails = ledger.guardrails(rules.analysis, world.templates)
-        matchers = await self.arms.matchers(world, found, rails, now)
+        matchers = await self.arms.matchers(world, found, rails, haste.now)
         if status.candidate is None:
             rails = tuple(rail for rail in rails if rail.threshold)
             if not rails:
                 return world
-        watched = self._watched(world, rules, rails, matchers, now)
+        watched = self._watched(world, rules, rails, matchers, haste.now)
         records = release.get("status", {}).get("records", {})
-        sight = await self.observer.observe(world.key.namespace, watched, records, now)
+        sight = await self.observer.observe(world.key.namespace, watched, records, haste)
         seen = replace(world.seen, analysis=sight.analysis)
         chosen = matchers if isinstance(matchers, Variants) else None
         return replace(world, seen=seen, sight=sight, variants=chosen)
@@ -351,13 +363,27 @@ def filter_in_force(mesh: Objects, target: Target, release: str, before: datetim
     return written is not None and written <= before and live["spec"] == wanted["spec"]
 
 
+def _presses(world: World) -> bool:
+    """Return whether a command or a change of the spec is to be acted on before any metric."""
+    candidate = world.status.candidate
+    if candidate is None:
+        return False
+    left = world.spec.version != candidate.version or bool(candidate.condemned)
+    marked = world.seen.route.rolled_back.startswith(f"{candidate.release}:")
+    return left or marked or _has_unanswered(world.body, world.status)
+
+
+def _has_unanswered(body: Manifest, status: RolloutStatus) -> bool:
+    asked = commands.parse(body["metadata"].get("annotations", {}))
+    answered = {(c.verb, c.id, c.target) for c in status.commands}
+    return any((c.verb, c.id, c.target) not in answered for c in asked)
+
+
 def _at_rest(spec: RolloutSpec, status: RolloutStatus, body: Manifest) -> bool:
     """Return whether nothing depends on pods now."""
     if status.stable is None or status.candidate is not None or status.previous is not None:
         return False
-    asked = commands.parse(body["metadata"].get("annotations", {}))
-    answered = {(c.verb, c.id, c.target) for c in status.commands}
-    if any((c.verb, c.id, c.target) not in answered for c in asked):
+    if _has_unanswered(body, status):
         return False
     refused = any(r.version == spec.version for r in status.refused)
     return refused or spec.version == status.stable.version

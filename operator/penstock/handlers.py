@@ -52,8 +52,9 @@ def register(
             loops.end(key_of(manifest))
             await removed(manifest)
             return
+        before = cache.get(ROLLOUT, key_of(manifest))
         cache.put(ROLLOUT, manifest)
-        loops.wake(key_of(manifest))
+        loops.wake(key_of(manifest), urgent=_asks_for_more(before, manifest))
 
     _watch(registry, ROLLOUT, on_rollout)
     for kind in (RELEASE, METRIC_TEMPLATE, VIRTUAL_SERVICE, DESTINATION_RULE, ENVOY_FILTER):
@@ -81,6 +82,13 @@ def _rollouts_of(kind: Kind, manifest: Manifest, cache: Cache, concerned: Concer
         owner = Key(key.namespace, str(manifest["spec"].get("rollout", "")))
         return {owner} if cache.get(ROLLOUT, owner) is not None else set()
     return set() if kind == METRIC_TEMPLATE else concerned(kind, manifest)
+
+
+def _asks_for_more(before: Manifest | None, after: Manifest) -> bool:
+    """Return whether a user has changed the spec, said a command, or deleted the Rollout."""
+    fields = ("generation", "annotations", "deletionTimestamp")
+    old = before["metadata"] if before else {}
+    return any(old.get(name) != after["metadata"].get(name) for name in fields)
 
 
 def _watch(

@@ -1,27 +1,24 @@
 """Liveness and readiness over HTTP, answered from the loop that does the work."""
 
 import asyncio
-from collections.abc import Callable
 
 from aiohttp import web
 
 READY_PATH, LIVE_PATH = "/readyz", "/healthz"
 
 
-async def serve(port: int, ready: asyncio.Event, why_not_live: Callable[[], str]) -> web.AppRunner:
+async def serve(port: int, ready: asyncio.Event) -> web.AppRunner:
     """Start the server and return its runner.
 
-    A stuck loop answers nothing, so the probe fails by its timeout.
+    Liveness needs no more than an answer: a stuck loop gives none, and the probe times out.
 
     Args:
         port: TCP port, on all addresses.
         ready: Set once the watches have shown everything.
-        why_not_live: Returns a sentence when the process should be restarted; empty when not.
     """
 
     async def live(_: web.Request) -> web.Response:
-        why = why_not_live()
-        return web.Response(text=why or "ok", status=503 if why else 200)
+        return web.Response(text="ok")
 
     async def readiness(_: web.Request) -> web.Response:
         text = "ok" if ready.is_set() else "waiting for the watches"

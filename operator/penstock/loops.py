@@ -6,12 +6,11 @@ from datetime import timedelta
 
 from penstock.cache import Cache
 from penstock.core.kinds import ROLLOUT, Key
-from penstock.ports import ConflictError, Reports, TransientError
+from penstock.ports import ConflictError, InterruptedTurnError, Reports, TransientError
 from penstock.reconciler import Reconciler
 
 LOG = logging.getLogger("penstock")
 CONFLICT_SECONDS, LEAST_SECONDS, MOST_SECONDS = 0.05, 0.5, 30.0
-AT_ONCE = 64
 
 
 class Loops:
@@ -23,12 +22,17 @@ class Loops:
         self._reconciler = reconciler
         self._reports = reports
         self._changed: dict[Key, asyncio.Event] = {}
+        self._urgent: dict[Key, asyncio.Event] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
-        self._turns = asyncio.Semaphore(AT_ONCE)
 
-    def wake(self, key: Key) -> None:
-        """Run a turn soon; start the loop of a Rollout that is new."""
+    def wake(self, key: Key, *, urgent: bool = False) -> None:
+        """Run a turn soon; start the loop of a Rollout that is new.
+
+        An urgent change interrupts a turn that waits for metrics.
+        """
         self._changed.setdefault(key, asyncio.Event()).set()
+        if urgent:
+            self._urgent.setdefault(key, asyncio.Event()).set()
         if key not in self._tasks:
             self._tasks[key] = asyncio.create_task(self._run(key), name=f"rollout {key}")
 
@@ -37,6 +41,7 @@ class Loops:
         if task := self._tasks.pop(key, None):
             task.cancel()
         self._changed.pop(key, None)
+        self._urgent.pop(key, None)
         self._reconciler.forget(key)
 
     async def end_all(self) -> None:
@@ -53,9 +58,10 @@ class Loops:
             changed = self._changed.setdefault(key, asyncio.Event())
             changed.clear()
             try:
-                async with self._turns:
-                    delay = await self._turn(key)
+                delay = await self._turn(key)
                 failures = conflicts = 0
+            except InterruptedTurnError:
+                delay = 0.0
             except ConflictError as error:
                 LOG.debug("%s: %s", key, error)
                 conflicts += 1
@@ -71,12 +77,14 @@ class Loops:
             await _sleep(changed, delay)
 
     async def _turn(self, key: Key) -> float | None:
+        urgent = self._urgent.setdefault(key, asyncio.Event())
+        urgent.clear()
         body = self._cache.get(ROLLOUT, key)
         if body is None:
             return None
         loop = asyncio.get_running_loop()
         started = loop.time()
-        delay = await self._reconciler.reconcile(body)
+        delay = await self._reconciler.reconcile(body, urgent)
         self._reports.timing("reconcile", loop.time() - started)
         return _seconds(delay)
 

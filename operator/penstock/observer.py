@@ -4,6 +4,7 @@ What it remembers between looks can be had again: the ledger from the Release's 
 the looks since then from the metrics system at the same instants.
 """
 
+import asyncio
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ from penstock.core.looks import Counts, Look, worst_cell
 from penstock.core.queries import Subject, Unusable
 from penstock.core.readings import NoLook
 from penstock.core.samples import Answer, Query, Unreadable
-from penstock.ports import Metrics
+from penstock.ports import InterruptedTurnError, Metrics
 
 LOG = logging.getLogger("penstock")
 MOST_LOOKS = 60
@@ -95,6 +96,21 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
+class Haste:
+    """How much time a turn has.
+
+    Attributes:
+        now: The time.
+        pressing: A command or a change of the spec waits: no metric is asked.
+        urgent: Set when one comes while metrics are asked.
+    """
+
+    now: datetime
+    pressing: bool = False
+    urgent: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True, slots=True)
 class Sight:
     """What was seen in one turn.
 
@@ -145,7 +161,7 @@ class Observer:
         return False
 
     async def observe(
-        self, namespace: str, watched: Watched, records: Mapping[str, str], now: datetime
+        self, namespace: str, watched: Watched, records: Mapping[str, str], haste: "Haste"
     ) -> Sight:
         """Return what the metrics say, after all looks that are due have been taken.
 
@@ -153,8 +169,12 @@ class Observer:
             namespace: The Rollout's namespace.
             watched: What is looked at.
             records: The last checkpoint, read when nothing is remembered.
-            now: The time.
+            haste: The time, and whether there is any to look at metrics.
+
+        Raises:
+            InterruptedTurnError: Something more urgent has come up while metrics were asked.
         """
+        now = haste.now
         memory = self._memory(namespace, watched, records)
         lag = self._lag(watched.rails)
         due = watched.number_at(now - lag)
@@ -164,9 +184,10 @@ class Observer:
             memory.newest.clear()
         waiting = watched.end_of(memory.done + 1) + lag
         compared = bool(memory.baselines)
-        if watched.step >= 0 and isinstance(watched.subject, Subject):
-            await self._catch_up(memory, watched, due)
-        memory.done = max(memory.done, due)
+        if not haste.pressing:
+            if watched.step >= 0 and isinstance(watched.subject, Subject):
+                await self._catch_up(memory, watched, due, haste.urgent)
+            memory.done = max(memory.done, due)
         sight = self._sight(memory, watched, now, lag)
         return replace(sight, due=waiting) if compared and waiting <= now else sight
 
@@ -185,16 +206,20 @@ class Observer:
         lags = [self._metrics.lag_seconds(rail.connection) or 0.0 for rail in rails]
         return timedelta(seconds=max(lags, default=0.0))
 
-    async def _catch_up(self, memory: Memory, watched: Watched, due: int) -> None:
+    async def _catch_up(
+        self, memory: Memory, watched: Watched, due: int, urgent: asyncio.Event
+    ) -> None:
         """Take the looks that are due, oldest first; the first reading is only compared with."""
         first = math.ceil((watched.since - watched.started) / watched.interval)
         start = max(memory.done + 1, first, due - MOST_LOOKS)
         if not memory.baselines:
             start = max(min(start, memory.ledger.last_number), first, due - MOST_LOOKS)
         for number in range(start, due + 1):
-            await self._look(memory, watched, number)
+            await self._look(memory, watched, number, urgent)
 
-    async def _look(self, memory: Memory, watched: Watched, number: int) -> None:
+    async def _look(
+        self, memory: Memory, watched: Watched, number: int, urgent: asyncio.Event
+    ) -> None:
         asked: list[tuple[Guardrail, Query]] = []
         for rail in watched.rails:
             query = self._query(memory, watched, rail, number)
@@ -202,12 +227,23 @@ class Observer:
                 memory.reasons[rail.name] = query.reason
             else:
                 asked.append((rail, query))
-        answers = await self._metrics.read([query for _, query in asked])
+        answers = await self._read([query for _, query in asked], urgent)
         for (rail, _), answer in zip(asked, answers, strict=True):
             if rail.proportion:
                 self._count(memory, watched, rail, number, answer)
             else:
                 self._note_value(memory, watched, rail, number, answer)
+
+    async def _read(self, asked: Sequence[Query], urgent: asyncio.Event) -> Sequence[Answer]:
+        """Return the answers, unless something urgent comes first: a rollback does not wait."""
+        reading = asyncio.ensure_future(self._metrics.read(asked))
+        calling = asyncio.ensure_future(urgent.wait())
+        await asyncio.wait({reading, calling}, return_when=asyncio.FIRST_COMPLETED)
+        calling.cancel()
+        if not reading.done():
+            reading.cancel()
+            raise InterruptedTurnError
+        return reading.result()
 
     def _query(
         self, memory: Memory, watched: Watched, rail: Guardrail, number: int

@@ -16,6 +16,10 @@ class ConflictError(TransientError):
     """The object has changed since it was read. A newer version is on its way."""
 
 
+class InterruptedTurnError(Exception):
+    """Something more urgent than the metrics has come up: run the turn again at once."""
+
+
 class ForbiddenError(TransientError):
     """Our rights do not reach so far."""
 

@@ -1,5 +1,6 @@
 """One turn of one Rollout: gather, decide, apply; the status first, then what follows from it."""
 
+import asyncio
 import logging
 import math
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from penstock.core.rollout import invalid, news
 from penstock.core.rollout.decide import Decision, decide
 from penstock.effects import Effects
 from penstock.gatherer import Gatherer
+from penstock.observer import Haste
 from penstock.ports import ConflictError, Reports, TransientError
 from penstock.world import World
 
@@ -45,13 +47,20 @@ class Reconciler:
     interests: dict[tuple[Kind, Key], set[Key]] = field(default_factory=dict)
     _checkpoints: dict[Key, datetime] = field(default_factory=dict)
 
-    async def reconcile(self, body: Manifest) -> timedelta | None:
+    async def reconcile(
+        self, body: Manifest, urgent: asyncio.Event | None = None
+    ) -> timedelta | None:
         """Gather facts, decide, and write.
+
+        Args:
+            body: The Rollout as the API server has it.
+            urgent: Set when a command or a new spec comes during the turn.
 
         Returns:
             When to look again; None to wait for a change.
 
         Raises:
+            InterruptedTurnError: Run the turn again, with the newest body.
             TransientError: Nothing is lost; the next turn goes on from the written status.
         """
         status = RolloutStatus.model_validate(body.get("status", {}))
@@ -61,7 +70,8 @@ class Reconciler:
             await self._refuse(body, status, error)
             return None
         now = self.clock()
-        world = await self.gatherer.gather(body, spec, status, now)
+        haste = Haste(now, urgent=urgent or asyncio.Event())
+        world = await self.gatherer.gather(body, spec, status, haste)
         self._note_lateness(world)
         self._note_interests(world)
         decision = decide(spec, status, world.seen, now)
@@ -122,6 +132,9 @@ class Reconciler:
 
     async def _keep_records(self, world: World, after: RolloutStatus) -> None:
         await self.effects.release(world, after)
+        watched = world.status.previous
+        if watched is not None and after.previous is None:
+            self.gatherer.observer.forget(world.key.namespace, watched.release)
         if await self.effects.outcome(world, after) and after.ended is not None:
             self.gatherer.observer.forget(world.key.namespace, after.ended.release)
             self.reports.finished(world.key, after.ended.outcome, after.ended.at)

@@ -23,7 +23,7 @@ class Server:
     def __init__(self, tls=None):
         self.answer = (200, vector(({"a": "b"}, "1")))
         self.headers = {}
-        self.delay, self.drip = 0.0, 0.0
+        self.delay, self.drip, self.slow = 0.0, 0.0, ""
         self.asked = []
         outer = self
 
@@ -34,7 +34,7 @@ class Server:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 form = parse_qs(body)
                 outer.asked.append((self.path, form, dict(self.headers)))
-                time.sleep(outer.delay)
+                time.sleep(outer.delay if outer.slow in form["query"][0] else 0)
                 status, text = outer.answer
                 text = text.replace("$query", form["query"][0])
                 self.send_response(status)
@@ -188,6 +188,16 @@ async def test_a_silent_server_delays_many_questions_once_only(server, adapter):
     assert time.monotonic() - began < 1.0
     server.delay = 0.0
     await asyncio.sleep(0.6)
+    assert isinstance(await ask(reader), tuple)
+
+
+async def test_one_slow_question_silences_no_other(server, adapter):
+    server.delay, server.slow = 1.0, "slow"
+    reader = adapter()
+    slow = asyncio.create_task(reader.read([query(expression="slow")]))
+    await asyncio.sleep(0.1)
+    assert isinstance(await ask(reader), tuple)
+    assert isinstance((await slow)[0], Unreadable)
     assert isinstance(await ask(reader), tuple)
 
 

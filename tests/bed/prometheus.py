@@ -1,9 +1,12 @@
 """A real Prometheus that scrapes the edge routers and every backend once a second."""
 
+import contextlib
 import functools
 import json
+import os
 import shutil
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +82,16 @@ class Prometheus(PrometheusClient):
     @property
     def alive(self) -> bool:
         return self._child is not None and self._child.alive
+
+    @contextlib.contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Let it accept questions and answer none (SIGSTOP), for the length of the block."""
+        assert self._child is not None
+        os.kill(self._child.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._child.pid, signal.SIGCONT)
 
     def kill(self) -> None:
         """End it with SIGKILL, as an outage does."""

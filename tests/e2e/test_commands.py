@@ -1,5 +1,7 @@
 """End-to-end 9: commands (rule 10)."""
 
+import time
+
 import pytest
 
 from tests.e2e import stage as stages
@@ -83,6 +85,24 @@ def test_abort_takes_the_traffic_back_even_while_the_status_cannot_be_written(st
             bed.api.delete(manifest["kind"].lower(), manifest["metadata"]["name"])
     play.await_phase("RolledBack")
     assert play.weights() == [0, 10, 0]
+    play.assert_clean()
+
+
+@pytest.mark.needs("prometheus-control")
+def test_abort_does_not_wait_for_a_prometheus_that_hangs(stage, bed):
+    """Rule 6."""
+    play = stage(stages.rollout(plan=[stages.step(10, "10m")]))
+    play.release("v2")
+    play.await_weight(10)
+    play.place.wait(lambda: 10 in play.weights(), 10, "weight 10")
+    with bed.prometheus.hanging():
+        time.sleep(2.5)
+        play.command("abort=fraud-1#stop")
+        began = time.monotonic()
+        play.place.wait(lambda: play.weights()[-1] == 0, 10, "weight 0")
+        taken = time.monotonic() - began
+    assert taken < 1.0
+    play.await_phase("RolledBack")
     play.assert_clean()
 
 

@@ -70,8 +70,8 @@ class Prometheus:
 class _Server:
     """One connection. The same question, asked again while it is on its way, is asked once.
 
-    After a question without an answer it is left alone for one timeout: whoever has many questions
-    would else wait for each, and a rollback must not wait for Prometheus.
+    After a question without an answer, while no other had one, it is left alone for one timeout:
+    whoever has many questions would else wait for each, and a rollback must not wait for them.
     """
 
     def __init__(self, name: str, connection: Connection, timing: Timing) -> None:
@@ -81,7 +81,7 @@ class _Server:
         self._client, self._session = _client(connection)
         self._threads = ThreadPoolExecutor(AT_ONCE, f"prometheus-{name}")
         self._on_its_way: dict[tuple[str, str], asyncio.Task[Answer]] = {}
-        self._left_alone_until = 0.0
+        self._heard_at = self._left_alone_until = 0.0
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -102,11 +102,14 @@ class _Server:
         loop, began = asyncio.get_running_loop(), time.monotonic()
         try:
             async with asyncio.timeout(2 * self._timeout):
-                return await loop.run_in_executor(self._threads, self._read, expression, at)
+                answer = await loop.run_in_executor(self._threads, self._read, expression, at)
+            self._heard_at = time.monotonic()
+            return answer
         except Exception as error:  # The port promises an answer, whatever happens in a library.
             if not any(isinstance(cause, _TIMEOUTS) for cause in _causes(error)):
                 return Unreadable(f"connection {self._name} {_reason(error)}")
-            self._left_alone_until = time.monotonic() + self._timeout
+            if self._heard_at < began:
+                self._left_alone_until = time.monotonic() + self._timeout
             return self._silent()
         finally:
             self._timing("query", time.monotonic() - began)
