@@ -209,17 +209,23 @@ class Observer:
     async def _catch_up(
         self, memory: Memory, watched: Watched, due: int, urgent: asyncio.Event
     ) -> None:
-        """Take the looks that are due, oldest first; the first reading is only compared with."""
+        """Take the looks that are due, oldest first; the first reading is only compared with.
+
+        Where nothing answers the rest is left: the next look that is answered counts from the
+        last baseline on, so nothing is lost but the finer cut.
+        """
         first = math.ceil((watched.since - watched.started) / watched.interval)
         start = max(memory.done + 1, first, due - MOST_LOOKS)
         if not memory.baselines:
             start = max(min(start, memory.ledger.last_number), first, due - MOST_LOOKS)
         for number in range(start, due + 1):
-            await self._look(memory, watched, number, urgent)
+            if not await self._look(memory, watched, number, urgent):
+                break
 
     async def _look(
         self, memory: Memory, watched: Watched, number: int, urgent: asyncio.Event
-    ) -> None:
+    ) -> bool:
+        """Take one look; return whether anything answered."""
         asked: list[tuple[Guardrail, Query]] = []
         for rail in watched.rails:
             query = self._query(memory, watched, rail, number)
@@ -233,6 +239,7 @@ class Observer:
                 self._count(memory, watched, rail, number, answer)
             else:
                 self._note_value(memory, watched, rail, number, answer)
+        return any(not isinstance(answer, Unreadable) for answer in answers)
 
     async def _read(self, asked: Sequence[Query], urgent: asyncio.Event) -> Sequence[Answer]:
         """Return the answers, unless something urgent comes first: a rollback does not wait."""
