@@ -17,8 +17,6 @@ from penstock.core.record import Record
 from penstock.core.stats import shares
 from penstock.core.verdict import Verdict
 
-ALARM_SHARE = 1000.0
-
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -172,21 +170,18 @@ def _verdict(acting: Sequence[Opinion], silence: str, mistrust: str) -> Verdict:
 def _shares(ledger: Ledger, question: Question) -> tuple[str, float | None]:
     """Return why the share of requests is not the weight, and the share seen on this step."""
     record = next(iter(ledger.proportions.values()), None)
-    if record is None or question.step < 0 or len(record) == 0:
+    if record is None or question.step < 0:
         return "", None
-    table = record.table
-    here = table.step == question.step
-    candidate = float(table.candidate_total[here].sum())
-    all_ = candidate + float(table.stable_total[here].sum())
-    observed = round(100 * candidate / all_, 2) if all_ else None
-    if question.spec.traffic.sticky is not None or observed is None:
-        return "", observed
-    weights = np.array([(step.weight or 0) / 100 for step in question.steps])
-    intended = weights[np.minimum(table.step.astype(int), len(weights) - 1)]
-    log_e = shares.log_evidence(table.candidate_total, table.stable_total, intended)
-    if log_e[-1] < math.log(ALARM_SHARE):
-        return "", observed
+    candidate, stable = (float(answers) for answers in record.answers(question.step))
+    if not candidate + stable:
+        return "", None
+    observed = round(100 * candidate / (candidate + stable), 2)
     weight = question.steps[question.step].weight
+    if question.spec.traffic.sticky is not None or not weight:
+        return "", observed
+    counts = np.array([[candidate], [stable], [weight / 100]])
+    if shares.log_evidence(*counts)[-1] < shares.ALARM:
+        return "", observed
     return (
         f"the candidate gets {observed:g} % of the requests where the weight is {weight:g} %: "
         f"a proxy does not follow, or something retries or filters requests of one version"

@@ -377,7 +377,8 @@ class Analysis(ApiModel):
 
     interval: Duration = Field(
         default=parse_duration("10s"),
-        description="How often new data is looked at, a duration of at least 1s.",
+        description="How often new data is looked at, a duration of at least 1s; not less than "
+        "the scrape interval, since a look without a new sample counts as no time.",
         json_schema_extra=cel(
             rule("duration(self) >= duration('1s')", "interval must be at least 1s")
         ),
