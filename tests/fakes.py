@@ -65,6 +65,9 @@ class Cluster:
     async def get(self, kind, key):
         return deepcopy(self.objects.get((kind, key)))
 
+    def peek(self, kind, key):
+        return deepcopy(self.objects.get((kind, key)))
+
     def known(self, kind):
         return [deepcopy(o) for (k, _), o in self.objects.items() if k == kind]
 

@@ -204,7 +204,7 @@ class Effects:
         if ended is None:
             return False
         key = Key(world.key.namespace, ended.release)
-        live = next((r for r in self.objects.known(RELEASE) if key_of(r) == key), None)
+        live = self.objects.peek(RELEASE, key)
         if live is None or live.get("status", {}).get("outcome"):
             return False
         content = dict(live.get("status", {})) | _ending(ended, status)

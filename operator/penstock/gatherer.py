@@ -1,6 +1,7 @@
 """Gathers what one turn must know: objects, pods, metrics, and what is wrong."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -80,9 +81,9 @@ class Gatherer:
             target=target,
             objects=mesh,
             sticky_routes=self._sticky_routes(target),
-            templates=self._templates(key.namespace, snapshot or spec, release),
+            templates=await self._templates(key.namespace, snapshot or spec, release),
         )
-        wrong = self._problems(world, sticky_problem)
+        wrong = await self._problems(world, sticky_problem)
         seen = replace(
             self._seen(world, snapshot, now),
             problems=wrong,
@@ -125,8 +126,7 @@ class Gatherer:
             rule = await self.objects.get(DESTINATION_RULE, Key(namespace, target.destination_rule))
         key = Key(target.root_namespace, target.envoy_filter)
         if target.sticky_header is None:
-            known = self.objects.known(ENVOY_FILTER)
-            filter_ = next((one for one in known if key_of(one) == key), None)
+            filter_ = self.objects.peek(ENVOY_FILTER, key)
         else:
             try:
                 filter_ = await self.objects.get(ENVOY_FILTER, key)
@@ -175,7 +175,7 @@ class Gatherer:
             return ()
         return envoy_filter.route_names(target, self.objects.known(VIRTUAL_SERVICE))
 
-    def _problems(self, world: World, sticky: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    async def _problems(self, world: World, sticky: tuple[Problem, ...]) -> tuple[Problem, ...]:
         """Return what keeps a release from starting; nothing is asked while one is in flight."""
         if world.status.candidate is not None:
             return ()
@@ -183,9 +183,10 @@ class Gatherer:
         neighbours = [
             (other, its_target)
             for other in self.objects.known(ROLLOUT)
-            if (its_target := self._target_of_other(other)) is not None
+            if _may_share(other, target)
+            and (its_target := self._target_of_other(other)) is not None
         ]
-        templates = self._templates(target.namespace, spec, None)
+        templates = await self._templates(target.namespace, spec, None)
         return (
             *problems.of_neighbours(world.body, target, neighbours),
             *problems.of_route(target, live, self.objects.known(VIRTUAL_SERVICE)),
@@ -201,22 +202,28 @@ class Gatherer:
         meta = body["metadata"]
         return target_of(meta["namespace"], meta["name"], meta["uid"], spec, ("", ""))
 
-    def _templates(
+    async def _templates(
         self, namespace: str, spec: RolloutSpec, release: Manifest | None
     ) -> Mapping[str, MetricTemplateSpec]:
         """Return the templates by metric: from the snapshot in flight, else as they are now."""
         if release is not None:
             kept = release["spec"].get("templates", {})
             return {n: MetricTemplateSpec.model_validate(t) for n, t in kept.items()}
-        known = {key_of(m): m for m in self.objects.known(METRIC_TEMPLATE)}
-        found = {}
+        found: dict[str, MetricTemplateSpec] = {}
         for metric in spec.analysis.metrics:
-            for place in (self.settings.catalogue, namespace):
-                manifest = known.get(Key(place, metric.template or ""))
-                if manifest is not None:
-                    found[metric.title] = MetricTemplateSpec.model_validate(manifest["spec"])
-                    break
+            if metric.template is not None:
+                template = await self._template(namespace, metric.template)
+                found |= {metric.title: template} if template else {}
         return found
+
+    async def _template(self, namespace: str, name: str) -> MetricTemplateSpec | None:
+        """Return a template of the catalogue, which cannot be shadowed, else of the namespace."""
+        for place in dict.fromkeys((self.settings.catalogue, namespace)):
+            manifest = await self.objects.get(METRIC_TEMPLATE, Key(place, name))
+            if manifest is not None:
+                with contextlib.suppress(ValidationError):
+                    return MetricTemplateSpec.model_validate(manifest["spec"])
+        return None
 
     def _seen(self, world: World, snapshot: RolloutSpec | None, now: datetime) -> Seen:
         meta, status, target = world.body["metadata"], world.status, world.target
@@ -235,16 +242,19 @@ class Gatherer:
             prepared=self._prepared(world.objects, status, target, now),
             commands=commands.parse(meta.get("annotations", {})),
             propagation=self.settings.propagation,
-            next_release=self._next_release(world.key),
+            next_release=self._next_release(world),
             contested_text=text,
         )
 
-    def _next_release(self, key: Key) -> int:
+    def _next_release(self, world: World) -> int:
         """Return a number that no Release of this Rollout's name has, not even an older one's."""
+        stable = world.status.stable
+        if stable is None or world.status.candidate or world.spec.version == stable.version:
+            return 1
         numbers = [0]
         for release in self.objects.known(RELEASE):
             name, _, number = release["metadata"]["name"].rpartition("-")
-            if key_of(release).namespace == key.namespace and name == key.name:
+            if key_of(release).namespace == world.key.namespace and name == world.key.name:
                 numbers.append(int(number) if number.isdecimal() else 0)
         return max(numbers) + 1
 
@@ -324,6 +334,15 @@ class Gatherer:
             pods=(facts[0].ready, facts[1].ready),
             youngest=facts[0].youngest,
         )
+
+
+def _may_share(other: Manifest, target: Target) -> bool:
+    """Return whether a Rollout may have the same route: quickly, since all are asked."""
+    if key_of(other).namespace != target.namespace:
+        return False
+    route = other["spec"].get("traffic", {}).get("route", {})
+    existing = route.get("existing", {}).get("virtualService")
+    return target.virtual_service in (route.get("delegate"), existing, key_of(other).name)
 
 
 def _step_since(status: RolloutStatus, step: int) -> datetime | None:

@@ -54,6 +54,9 @@ def register(
             return
         before = cache.get(ROLLOUT, key_of(manifest))
         cache.put(ROLLOUT, manifest)
+        if event["type"] is None:
+            loops.wake_soon(key_of(manifest))
+            return
         loops.wake(key_of(manifest), urgent=_asks_for_more(before, manifest))
 
     _watch(registry, ROLLOUT, on_rollout)

@@ -10,6 +10,7 @@ from penstock.ports import ConflictError, InterruptedTurnError, Reports, Transie
 from penstock.reconciler import Reconciler
 
 LOG = logging.getLogger("penstock")
+SETTLE_SECONDS = 0.3
 CONFLICT_SECONDS, LEAST_SECONDS, MOST_SECONDS = 0.05, 0.5, 30.0
 
 
@@ -25,6 +26,10 @@ class Loops:
         self._urgent: dict[Key, asyncio.Event] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
 
+    def wake_soon(self, key: Key) -> None:
+        """Run a turn after a short while: at the start, when the other watches fill the cache."""
+        asyncio.get_running_loop().call_later(SETTLE_SECONDS, self.wake, key)
+
     def wake(self, key: Key, *, urgent: bool = False) -> None:
         """Run a turn soon; start the loop of a Rollout that is new.
 
@@ -33,7 +38,7 @@ class Loops:
         self._changed.setdefault(key, asyncio.Event()).set()
         if urgent:
             self._urgent.setdefault(key, asyncio.Event()).set()
-        if key not in self._tasks:
+        if key not in self._tasks and self._cache.get(ROLLOUT, key) is not None:
             self._tasks[key] = asyncio.create_task(self._run(key), name=f"rollout {key}")
 
     def end(self, key: Key) -> None:

@@ -31,6 +31,10 @@ class Objects(Protocol):
         """Return an object, None where there is none."""
         ...
 
+    def peek(self, kind: Kind, key: Key) -> Manifest | None:
+        """Return an object that the watches have shown; None where they have not. No I/O."""
+        ...
+
     def known(self, kind: Kind) -> Sequence[Manifest]:
         """Return all objects of a kind that the watches have shown. No I/O."""
         ...

@@ -55,6 +55,10 @@ class Kubernetes:
             return self._cache.put(kind, found)
         return found
 
+    def peek(self, kind: Kind, key: Key) -> Manifest | None:
+        """Return an object that the watches have shown; None where they have not."""
+        return self._cache.get(kind, key)
+
     def known(self, kind: Kind) -> Sequence[Manifest]:
         """Return all objects of a kind that the watches have shown."""
         return self._cache.all(kind)
