@@ -100,7 +100,7 @@ REFUSED: dict[str, tuple[Callable[[Spec], None], str]] = {
     "a bake that is no duration": (_steps({"weight": 1, "bake": "10 minutes"}), "bake"),
     "a bake beyond its deadline": (
         _steps({"weight": 1, "bake": "2h", "deadline": "1h"}),
-        "bake must not be longer",
+        "must not be longer than deadline",
     ),
     "a bake on an approval": (_steps({"weight": 1}, {"approval": {}, "bake": "1m"}), "bake and"),
     "no metrics": (_metrics(), "metrics"),
@@ -124,6 +124,10 @@ REFUSED: dict[str, tuple[Callable[[Spec], None], str]] = {
     "an interval below a second": (_set("analysis.interval", "500ms"), "interval"),
     "a slack of 0": (_metrics({"template": "istio-errors", "slack": 0}), "slack"),
     "a false alarm rate of 0": (_set("analysis.falseAlarmRate", 0), "falseAlarmRate"),
+    "an unknown variable": (
+        _metrics({"name": "a", "value": {"query": 'up{a="$nonsense"}', "max": 1}}),
+        "unknown variable",
+    ),
     "an unknown field": (_set("strategy.canray", {}), "canray"),
     "an unknown policy": (_set("analysis.onInconclusive", "Maybe"), "onInconclusive"),
     "routes of the user's to be removed": (

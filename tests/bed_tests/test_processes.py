@@ -11,8 +11,9 @@ import pytest
 from tests.bed.processes import BedError, Child, free_port, gone, wait_until
 
 _PARENT = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # else inherited, e.g. as ignored
 from tests.bed.processes import Child
 print(Child("sleeper", ["sleep", "60"], Path(sys.argv[1])).pid, flush=True)
 {then}

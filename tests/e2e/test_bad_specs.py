@@ -19,6 +19,15 @@ def manifest(spec, name="fraud"):
     }
 
 
+def template(name, **spec):
+    return {
+        "apiVersion": "penstock.dev/v1alpha1",
+        "kind": "MetricTemplate",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
 def apply(place, content) -> subprocess.CompletedProcess:
     text = json.dumps(content)
     return place.kubectl("apply", "--validate=strict", "-f", "-", input=text, check=False)
@@ -35,12 +44,10 @@ def test_the_good_spec_of_which_the_bad_ones_are_changes_is_taken(place):
     assert apply(place, manifest(bad_specs.GOOD)).returncode == 0
 
 
-NONSENSE = {"query": 'up{a="$nonsense"}', "max": 1}
 UNSEEN = {
     "TemplateNotFound": {"analysis": {"metrics": [{"template": "no-such-template"}]}},
-    "MetricInvalid": {
-        "analysis": {"metrics": [{"name": "a", "value": {"query": 'up{a="$nonsense"}', "max": 1}}]}
-    },
+    "ConnectionUnknown": {"analysis": {"metrics": [{"template": "elsewhere"}]}},
+    "MetricInvalid": {"analysis": {"metrics": [{"template": "plain", "maxIncrease": 10}]}},
     "VirtualServiceNotFound": {
         "traffic": {
             "service": "fraud",
@@ -58,6 +65,10 @@ UNSEEN = {
 
 def test_what_the_schema_cannot_see_becomes_stalled_and_says_how_to_mend_it(stage, place):
     play = stage()
+    proportion = {"total": "a{$variant}", "bad": "b{$variant}"}
+    value = {"query": "max(a)", "max": 1}
+    place.apply(template("elsewhere", connection="other", proportion=proportion))
+    place.apply(template("plain", value=value))
     before = place.get("virtualservice", "fraud-split")["spec"]
     for number, (reason, change) in enumerate(UNSEEN.items()):
         name = f"bad-{number}"

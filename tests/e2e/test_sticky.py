@@ -48,6 +48,11 @@ def test_users_land_where_the_formula_says_and_nobody_leaves_a_growing_candidate
     play.place.wait(lambda: play.load.results(changes[-1].time + 1), 5, "traffic after it")
     assert {a.version for a in play.load.results(changes[-1].time + 0.1)} == {"v1"}
     play.assert_clean()
+    play.command("retry=fraud-1#again")
+    play.await_weight(5)
+    play.command("abort=fraud-2#enough")
+    play.await_phase("RolledBack")
+    play.place.wait(lambda: play.recorder.envoy_weights("v2")[-1] == 0, 10, "0 at the edge")
     name = f"penstock-{play.place.namespace}-fraud"
     api = play.place.api
     assert api.find("envoyfilter", name, "istio-system") is not None

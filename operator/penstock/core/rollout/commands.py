@@ -127,7 +127,7 @@ def _retry(status: RolloutStatus, command: Command, turn: Turn) -> Answer:
             "contested": "",
             "yielded": False,
             "reverts": (),
-            "phase": Phase.IDLE,
+            "phase": status.phase if status.candidate else Phase.IDLE,
         }
     )
 

@@ -16,6 +16,7 @@ from penstock.core.rollout import ending
 from penstock.core.rollout.turn import Turn
 from penstock.core.verdict import Verdict
 
+FULL = 100.0
 UNREADY_WITH_TRAFFIC = timedelta(seconds=30)
 
 
@@ -23,11 +24,21 @@ def progress(status: RolloutStatus, turn: Turn) -> RolloutStatus:
     """Return the status after one turn of the release in flight."""
     if status.candidate is None:
         return status
-    status = _watch_over(_note_facts(status, status.candidate, turn), turn)
+    status = _repaired(status, status.candidate, turn)
+    status = _watch_over(_note_facts(status, turn), turn)
     status = ending.settle(status, turn)
     if status.candidate is None:
         return status
     return _advance(status, status.candidate, turn)
+
+
+def _repaired(status: RolloutStatus, candidate: Candidate, turn: Turn) -> RolloutStatus:
+    """Return the status with a plan and a step within it, whatever an older version wrote."""
+    steps = status.steps or plan.expand(turn.rules)
+    at_full = status.traffic.weight >= FULL
+    if not at_full and candidate.step >= len(steps):
+        candidate = candidate.model_copy(update={"step": len(steps) - 1})
+    return status.model_copy(update={"steps": steps, "candidate": candidate})
 
 
 def _with(status: RolloutStatus, **update: object) -> RolloutStatus:
@@ -37,8 +48,10 @@ def _with(status: RolloutStatus, **update: object) -> RolloutStatus:
     return status.model_copy(update={"candidate": candidate})
 
 
-def _note_facts(status: RolloutStatus, candidate: Candidate, turn: Turn) -> RolloutStatus:
-    seen, now = turn.seen, turn.now
+def _note_facts(status: RolloutStatus, turn: Turn) -> RolloutStatus:
+    seen, now, candidate = turn.seen, turn.now, status.candidate
+    if candidate is None:
+        return status
     ready = seen.ready(candidate.version) > 0
     unready_since = None if ready else candidate.unready_since or now
     silent = bool(seen.analysis.silence) and candidate.step >= 0
@@ -95,8 +108,8 @@ def _silent_too_long(candidate: Candidate, turn: Turn) -> str:
 
 
 def _advance(status: RolloutStatus, candidate: Candidate, turn: Turn) -> RolloutStatus:
-    if status.phase is Phase.PROMOTING and not candidate.condemned:
-        return _finish(status, turn)
+    if status.traffic.weight >= FULL and not candidate.condemned:
+        return _finish(status.model_copy(update={"phase": Phase.PROMOTING}), turn)
     if candidate.condemned or stopped(status, candidate, turn):
         return status.model_copy(update={"phase": Phase.WAITING})
     if candidate.straight or candidate.commanded:
