@@ -54,12 +54,12 @@ def bed() -> "Iterator[Bed | ExternalCluster]":
 @pytest.fixture(autouse=True)
 def _needs_met(request: pytest.FixtureRequest) -> None:
     """Skip a test whose needs the cluster does not meet."""
-    marker = request.node.get_closest_marker("needs")
-    if marker is None:
+    needed = {need for marker in request.node.iter_markers("needs") for need in marker.args}
+    if not needed:
         return
     from tests.bed.external import missing
 
-    why = missing(request.getfixturevalue("bed").capabilities, set(marker.args))
+    why = missing(request.getfixturevalue("bed").capabilities, needed)
     if why:
         pytest.skip(f"this cluster lacks {why}")
 

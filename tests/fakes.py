@@ -324,8 +324,8 @@ class Reports:
     def timing(self, name, seconds):
         assert seconds >= 0
 
-    def finished(self, key, outcome, at):
-        self.outcomes.append(outcome)
+    def finished(self, key, outcome, cause):
+        self.outcomes.append((outcome, cause))
 
 
 def refuse(*words):

@@ -118,7 +118,7 @@ async def test_a_good_version_goes_through_the_ladder():
     await released(stage)
     assert (stage.phase, stage.weights) == ("Promoted", LADDER)
     assert fakes.release(stage.cluster, 1)["status"]["outcome"] == "Promoted"
-    assert stage.reports.outcomes == ["Promoted"]
+    assert stage.reports.outcomes == [("Promoted", "Proven")]
 
 
 async def test_a_version_that_turns_bad_is_rolled_back():

@@ -78,7 +78,7 @@ class Operator:
         """Connect the adapters, the reconciler and the loops."""
         self.configuration = configuration
         self.cache, self.metrics = Cache(), Metrics()
-        kubernetes = Kubernetes(api, self.cache)
+        kubernetes = Kubernetes(api, self.cache, self.metrics.timing)
         self.telemetry = Telemetry(self.metrics, kubernetes)
         prometheus = Prometheus(configuration.connections, self.telemetry.timing)
         settings = Settings(

@@ -1,7 +1,6 @@
 """The outside systems, as the reconciler needs them. Adapters implement these."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, Protocol
 
 from penstock.core.kinds import Key, Kind, Manifest
@@ -103,6 +102,6 @@ class Reports(Protocol):
         """Note how long something took."""
         ...
 
-    def finished(self, key: Key, outcome: str, at: datetime) -> None:
-        """Note that a release has ended."""
+    def finished(self, key: Key, outcome: str, cause: str) -> None:
+        """Note that a release has ended, and why in a word."""
         ...

@@ -137,7 +137,7 @@ class Reconciler:
             self.gatherer.observer.forget(world.key.namespace, watched.release)
         if await self.effects.outcome(world, after) and after.ended is not None:
             self.gatherer.observer.forget(world.key.namespace, after.ended.release)
-            self.reports.finished(world.key, after.ended.outcome, after.ended.at)
+            self.reports.finished(world.key, after.ended.outcome, after.ended.cause)
             await self.effects.prune(world)
 
     def _tell(self, world: World, before: RolloutStatus, after: RolloutStatus) -> None:

@@ -56,8 +56,8 @@ class Metrics:
         )
         self.outcomes = Counter(
             "penstock_releases_finished",
-            "Releases that have ended, by outcome.",
-            (*ROLLOUT_LABELS, "outcome"),
+            "Releases that have ended, by outcome and its cause.",
+            (*ROLLOUT_LABELS, "outcome", "cause"),
             registry=registry,
         )
         self.timings = Histogram(
@@ -70,6 +70,10 @@ class Metrics:
         self.dropped = Counter(
             "penstock_events_dropped", "Kubernetes events that were not sent.", registry=registry
         )
+
+    def timing(self, name: str, seconds: float) -> None:
+        """Note how long an operation took."""
+        self.timings.labels(name).observe(seconds)
 
 
 class Telemetry:
@@ -124,12 +128,12 @@ class Telemetry:
 
     def timing(self, name: str, seconds: float) -> None:
         """Note how long an operation took."""
-        self._metrics.timings.labels(name).observe(seconds)
+        self._metrics.timing(name, seconds)
 
-    def finished(self, key: Key, outcome: str, at: datetime) -> None:
+    def finished(self, key: Key, outcome: str, cause: str) -> None:
         """Count a release that has ended."""
-        self._metrics.outcomes.labels(key.namespace, key.name, outcome).inc()
-        self._labels.setdefault(key, set()).add(("outcome", (outcome,)))
+        self._metrics.outcomes.labels(key.namespace, key.name, outcome, cause).inc()
+        self._labels.setdefault(key, set()).add(("outcome", (outcome, cause)))
 
     async def send_events(self) -> None:
         """Send queued events until cancelled; one that is refused is dropped."""

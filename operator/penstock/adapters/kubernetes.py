@@ -1,6 +1,7 @@
 """The Kubernetes API, through the official asyncio client. The only module that writes to it."""
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -41,10 +42,17 @@ Timing = Callable[[str, float], None]
 class Kubernetes:
     """Implements `penstock.ports.Objects` and `penstock.ports.Writes`."""
 
-    def __init__(self, api: client.ApiClient, cache: Cache) -> None:
-        """Read through the cache where it is fed by a watch."""
+    def __init__(self, api: client.ApiClient, cache: Cache, timing: Timing) -> None:
+        """Read through the cache where it is fed by a watch.
+
+        Args:
+            api: The client.
+            cache: What the watches have shown.
+            timing: Is told how long each request took, in seconds.
+        """
         self._api = api
         self._cache = cache
+        self._timing = timing
 
     async def get(self, kind: Kind, key: Key) -> Manifest | None:
         """Return an object, None where there is none."""
@@ -147,11 +155,14 @@ class Kubernetes:
         serialized = await self._api.param_serialize(
             method, url, header_params=headers, body=body, auth_settings=["BearerToken"]
         )
+        began = time.monotonic()
         try:
             answer = await self._api.call_api(*serialized, _request_timeout=TIMEOUT_SECONDS)
             text: bytes = await answer.read()  # type: ignore[no-untyped-call]
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise TransientError(f"{method} {path}: {error!r}") from error
+        finally:
+            self._timing("read" if method == "GET" else "write", time.monotonic() - began)
         return _parsed(f"{method} {path}", answer.status, text)
 
 

@@ -3,7 +3,7 @@
 What a CRD cannot say raises here, so that no rule of a model gets lost on the way.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -53,7 +53,7 @@ def structural_schema(model: type[BaseModel], *, loose: bool = False) -> Schema:
     """
     schema = model.model_json_schema(by_alias=True, schema_generator=_JsonSchema)
     structural = _structural(schema, schema.get("$defs", {}))
-    return _loose(structural) if loose else structural
+    return _changed(structural, _loose if loose else _explained)
 
 
 def _structural(node: Mapping[str, Any], defs: Mapping[str, Any]) -> Schema:
@@ -128,16 +128,30 @@ def _key_rules(node: Mapping[str, Any]) -> list[Schema]:
     ]
 
 
+def _changed(node: Schema, change: Callable[[Schema], Schema]) -> Schema:
+    """Return the schema with every node changed, from the leaves up."""
+    result = dict(node)
+    if "properties" in node:
+        result["properties"] = {k: _changed(v, change) for k, v in node["properties"].items()}
+    for key in {"items", "additionalProperties"} & node.keys():
+        result[key] = _changed(node[key], change)
+    return change(result)
+
+
 def _loose(node: Schema) -> Schema:
     result = {key: value for key, value in node.items() if key not in STRICT}
-    if "properties" in node:
-        result["properties"] = {k: _loose(v) for k, v in node["properties"].items()}
-    for key in ("items", "additionalProperties"):
-        if key in node:
-            result[key] = _loose(node[key])
     if LIST_KEYS in node:
         result["items"]["required"] = node[LIST_KEYS]
     return result
+
+
+def _explained(node: Schema) -> Schema:
+    """Return the node with its default in the description: `kubectl explain` shows none."""
+    default = node.get("default")
+    if not isinstance(default, str | int | float) or default == "":
+        return node
+    said = str(default).lower() if isinstance(default, bool) else default
+    return {**node, "description": f"{node.get('description', '')} Default: {said}."}
 
 
 def _without(node: Mapping[str, Any], *keys: str) -> Schema:

@@ -98,6 +98,7 @@ class Ended(ApiModel):
 
     release: str = Field(description="Name of the Release.")
     outcome: str = Field(description="How it ended, in one word.")
+    cause: str = Field(default="", description="Why, in one word.")
     message: str = Field(default="", description="Why, in a sentence with its numbers.")
     at: datetime = Field(description="When it ended.")
 

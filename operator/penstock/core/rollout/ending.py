@@ -70,7 +70,11 @@ def end(status: RolloutStatus, candidate: Candidate, turn: Turn) -> RolloutStatu
         update={
             "candidate": None,
             "ended": Ended(
-                release=candidate.release, outcome=outcome, message=message, at=turn.now
+                release=candidate.release,
+                outcome=outcome,
+                cause=reason,
+                message=message,
+                at=turn.now,
             ),
             "refused": refused[-20:],
             "steps": _stopped(status, candidate),
@@ -84,6 +88,11 @@ def _stopped(status: RolloutStatus, candidate: Candidate) -> tuple[object, ...]:
     if not 0 <= candidate.step < len(status.steps):
         return status.steps
     return plan.with_state(status.steps, candidate.step, StepState.FAILED, eta=())
+
+
+def _cause(candidate: Candidate) -> str:
+    """Return why a candidate was promoted: by proof, by a command, or as a version known before."""
+    return "Commanded" if candidate.commanded else "Returned" if candidate.straight else "Proven"
 
 
 def promote(status: RolloutStatus, turn: Turn) -> RolloutStatus:
@@ -110,7 +119,11 @@ def promote(status: RolloutStatus, turn: Turn) -> RolloutStatus:
                 version=old.version, release=candidate.release, until=turn.now + keep
             ),
             "ended": Ended(
-                release=candidate.release, outcome=Outcome.PROMOTED, message=message, at=turn.now
+                release=candidate.release,
+                outcome=Outcome.PROMOTED,
+                cause=_cause(candidate),
+                message=message,
+                at=turn.now,
             ),
             "proven": tuple(p for p in proven if p.version != candidate.version)[-10:],
             "traffic": TrafficStatus(weight=0, total=status.traffic.total),

@@ -17,7 +17,7 @@ class Notice:
 
 
 def notices(before: RolloutStatus, after: RolloutStatus) -> tuple[Notice, ...]:
-    """Return the events between two statuses: changes of phase, commands, edits put back."""
+    """Return the events between two statuses: new phases, refused commands, edits put back."""
     found = []
     same_phase = after.phase is before.phase
     if same_phase and after.ended != before.ended and after.ended is not None:
@@ -29,11 +29,9 @@ def notices(before: RolloutStatus, after: RolloutStatus) -> tuple[Notice, ...]:
         found.append(Notice(bad, str(after.phase), after.message))
     known = {(c.verb, c.id, c.target) for c in before.commands}
     for command in after.commands:
-        if (command.verb, command.id, command.target) not in known:
+        if not command.taken and (command.verb, command.id, command.target) not in known:
             what = f"{command.verb} {command.target}#{command.id} by {command.by}"
-            reason = "CommandTaken" if command.taken else "CommandRefused"
-            text = what if command.taken else f"{what}: {command.message}"
-            found.append(Notice(not command.taken, reason, text))
+            found.append(Notice(True, "CommandRefused", f"{what}: {command.message}"))
     for revert in after.reverts[-1:] if len(after.reverts) > len(before.reverts) else ():
         text = f"field manager {revert.manager} changed our weights; they were put back"
         found.append(Notice(True, "WeightsPutBack", text))
