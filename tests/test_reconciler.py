@@ -9,8 +9,11 @@ from penstock.core.kinds import DESTINATION_RULE, RELEASE, ROLLOUT, VIRTUAL_SERV
 from penstock.effects import Effects
 from penstock.gatherer import Gatherer
 from penstock.observer import Observer
+from penstock.obstacles import Obstacles
 from penstock.ports import ConflictError, TransientError
 from penstock.reconciler import Reconciler
+from penstock.sighting import Sighting
+from penstock.workloads import Workloads
 from penstock.world import Settings
 from tests import fakes
 from tests.fakes import KEY, NAMESPACE, SPLIT, CrashError
@@ -34,7 +37,13 @@ class Stage:
         """Start the operator with an empty memory."""
         observer = Observer(self.metrics)
         names = frozenset({"prometheus"})
-        gatherer = Gatherer(self.cluster, self.metrics, observer, SETTINGS, names, Arms(observer))
+        gatherer = Gatherer(
+            self.cluster,
+            SETTINGS,
+            Workloads(self.cluster),
+            Obstacles(self.cluster, SETTINGS.catalogue, names),
+            Sighting(observer, Arms(observer), SETTINGS.propagation),
+        )
         effects = Effects(self.cluster, self.cluster, SETTINGS.propagation)
         self.reconciler = Reconciler(gatherer, effects, self.reports, self.clock)
 

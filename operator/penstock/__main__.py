@@ -27,9 +27,12 @@ from penstock.effects import Effects
 from penstock.gatherer import Gatherer
 from penstock.loops import Loops
 from penstock.observer import Observer
+from penstock.obstacles import Obstacles
 from penstock.ports import TransientError
 from penstock.reconciler import Reconciler
+from penstock.sighting import Sighting
 from penstock.telemetry import Metrics, Telemetry
+from penstock.workloads import Workloads
 from penstock.world import Settings
 
 LOG = logging.getLogger("penstock")
@@ -87,9 +90,15 @@ class Operator:
             root_namespace=configuration.mesh_root_namespace,
             catalogue=configuration.catalogue_namespace,
         )
-        names = frozenset(configuration.connections)
         observer = Observer(prometheus)
-        gatherer = Gatherer(kubernetes, prometheus, observer, settings, names, Arms(observer))
+        names = frozenset(configuration.connections)
+        gatherer = Gatherer(
+            kubernetes,
+            settings,
+            Workloads(kubernetes),
+            Obstacles(kubernetes, settings.catalogue, names),
+            Sighting(observer, Arms(observer), settings.propagation),
+        )
         self.effects = Effects(kubernetes, kubernetes, settings.propagation)
         self.reconciler = Reconciler(
             gatherer, self.effects, self.telemetry, lambda: datetime.now(UTC)

@@ -134,9 +134,9 @@ class Reconciler:
         await self.effects.release(world, after)
         watched = world.status.previous
         if watched is not None and after.previous is None:
-            self.gatherer.observer.forget(world.key.namespace, watched.release)
+            self.gatherer.sighting.observer.forget(world.key.namespace, watched.release)
         if await self.effects.outcome(world, after) and after.ended is not None:
-            self.gatherer.observer.forget(world.key.namespace, after.ended.release)
+            self.gatherer.sighting.observer.forget(world.key.namespace, after.ended.release)
             self.reports.finished(world.key, after.ended.outcome, after.ended.cause)
             await self.effects.prune(world)
 

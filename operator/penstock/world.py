@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from pydantic import ValidationError
+
 from penstock.api.v1alpha1.metric_template import MetricTemplateSpec
 from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.api.v1alpha1.rollout_status import RolloutStatus
@@ -68,3 +70,13 @@ class World:
         Also while a filter that is no longer wanted has not gone yet.
         """
         return self.target.sticky_header is not None or self.objects.envoy_filter is not None
+
+
+def snapshot_of(release: Manifest | None) -> RolloutSpec | None:
+    """Return the spec that a release runs on; None where it cannot be read."""
+    if release is None:
+        return None
+    try:
+        return RolloutSpec.model_validate(release["spec"]["snapshot"])
+    except (ValidationError, KeyError):
+        return None

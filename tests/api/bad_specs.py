@@ -1,4 +1,4 @@
-"""Thirty specs that are wrong, each as a change of a good one, and what the refusal must name."""
+"""Specs that are wrong, each as a change of a good one, and what the refusal must name."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -71,6 +71,14 @@ REFUSED: dict[str, tuple[Callable[[Spec], None], str]] = {
     "an empty route": (_set("traffic.route", {}), "route takes exactly one"),
     "two routes": (_set("traffic.route", {**OWN, "delegate": "x"}), "route takes exactly one"),
     "an own route without hosts": (_set("traffic.route", {"own": {"hosts": []}}), "hosts"),
+    "an own route with a host twice": (
+        _set("traffic.route", {"own": {"hosts": ["a.example.com", "a.example.com"]}}),
+        "hosts[1]",
+    ),
+    "a gateway that is no name": (
+        _set("traffic.route", {"own": {**OWN["own"], "gateways": ["a/b/c"]}}),
+        "gateways[0]",
+    ),
     "an existing route without names": (
         _set("traffic.route", {"existing": {"virtualService": "fraud", "http": []}}),
         "http",
@@ -78,6 +86,11 @@ REFUSED: dict[str, tuple[Callable[[Spec], None], str]] = {
     "two forms of endpoints": (
         _set("traffic.endpoints", {"label": "version", "services": {"v2": "fraud-b"}}),
         "endpoints takes exactly one",
+    ),
+    "no form of endpoints": (_set("traffic.endpoints", {}), "endpoints takes exactly one"),
+    "a version of services that is no version": (
+        _set("traffic.endpoints", {"services": {"v2": "fraud-b", "v 3": "fraud-c"}}),
+        "endpoints.services: Invalid value: keys must match",
     ),
     "a version that is no key of services": (
         _set("traffic.endpoints", {"services": {"v1": "fraud-a"}}),
@@ -102,6 +115,10 @@ REFUSED: dict[str, tuple[Callable[[Spec], None], str]] = {
         _steps({"weight": 1, "bake": "2h", "deadline": "1h"}),
         "must not be longer than deadline",
     ),
+    "a deadline before the default bake": (
+        _steps({"weight": 1, "deadline": "30s"}),
+        "must not be longer than deadline",
+    ),
     "a bake on an approval": (_steps({"weight": 1}, {"approval": {}, "bake": "1m"}), "bake and"),
     "no metrics": (_metrics(), "metrics"),
     "a metric that is both": (
@@ -112,6 +129,10 @@ REFUSED: dict[str, tuple[Callable[[Spec], None], str]] = {
     "a value without bounds": (
         _metrics({"name": "a", "value": {"query": "max(cpu)"}}),
         "needs min, max or both",
+    ),
+    "a value with its bounds crossed": (
+        _metrics({"name": "a", "value": {**VALUE, "min": 2}}),
+        "min must not be greater",
     ),
     "a tolerance on a value": (
         _metrics({"name": "a", "value": VALUE, "maxIncrease": 10}),
@@ -128,6 +149,9 @@ REFUSED: dict[str, tuple[Callable[[Spec], None], str]] = {
         _metrics({"name": "a", "value": {"query": 'up{a="$nonsense"}', "max": 1}}),
         "unknown variable",
     ),
+    "a share above 100": (_set("strategy.minStableReady", 120), "minStableReady"),
+    "no history at all": (_set("historyLimit", 0), "historyLimit"),
+    "a word for a switch": (_set("suspend", "yes"), "suspend"),
     "an unknown field": (_set("strategy.canray", {}), "canray"),
     "an unknown policy": (_set("analysis.onInconclusive", "Maybe"), "onInconclusive"),
     "routes of the user's to be removed": (
@@ -137,8 +161,38 @@ REFUSED: dict[str, tuple[Callable[[Spec], None], str]] = {
 }
 
 
+GOOD_TEMPLATE: Spec = {
+    "proportion": {"total": "requests_total{$variant}", "bad": 'requests_total{code="5",$variant}'}
+}
+REFUSED_TEMPLATES: dict[str, tuple[Callable[[Spec], None], str]] = {
+    "no form": (_drop("proportion"), "exactly one of proportion, value"),
+    "two forms": (_set("value", VALUE), "exactly one of proportion, value"),
+    "no counter of bad requests": (_drop("proportion.bad"), "exactly one of bad, good"),
+    "bad and good": (_set("proportion.good", "a{$variant}"), "exactly one of bad, good"),
+    "no total": (_drop("proportion.total"), "proportion.total"),
+    "a selector without $variant": (
+        _set("proportion.bad", 'requests_total{code="5"}'),
+        "proportion.bad",
+    ),
+    "a rate": (_set("proportion.total", "rate(requests_total{$variant}[1m])"), "plain selector"),
+    "a variable that is none": (_set("proportion.total", "a{$variant,b='$c'}"), "unknown variable"),
+    "a connection that is no name": (_set("connection", "http://a"), "connection"),
+    "a value without bounds": (
+        _both(_drop("proportion"), _set("value", {"query": "max(cpu)"})),
+        "needs min, max or both",
+    ),
+}
+
+
 def bad(name: str) -> Spec:
     """Return the bad spec of that name."""
     spec = deepcopy(GOOD)
     REFUSED[name][0](spec)
+    return spec
+
+
+def bad_template(name: str) -> Spec:
+    """Return the bad spec of a MetricTemplate of that name."""
+    spec = deepcopy(GOOD_TEMPLATE)
+    REFUSED_TEMPLATES[name][0](spec)
     return spec

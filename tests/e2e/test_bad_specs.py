@@ -40,8 +40,21 @@ def test_a_bad_spec_is_refused_by_apply_with_a_message_that_names_the_field(plac
     assert bad_specs.REFUSED[name][1] in done.stderr
 
 
-def test_the_good_spec_of_which_the_bad_ones_are_changes_is_taken(place):
+@pytest.mark.parametrize("name", bad_specs.REFUSED_TEMPLATES)
+def test_a_bad_template_is_refused_by_apply_with_a_message_that_names_the_field(place, name):
+    done = apply(place, template("mine", **bad_specs.bad_template(name)))
+    assert done.returncode != 0, f"{name} was taken"
+    assert bad_specs.REFUSED_TEMPLATES[name][1] in done.stderr
+
+
+def test_the_good_specs_of_which_the_bad_ones_are_changes_are_taken(place):
     assert apply(place, manifest(bad_specs.GOOD)).returncode == 0
+    assert apply(place, template("mine", **bad_specs.GOOD_TEMPLATE)).returncode == 0
+
+
+def test_a_name_too_long_for_its_releases_is_refused(place):
+    done = apply(place, manifest(bad_specs.GOOD, "a" * 53))
+    assert "metadata.name must not be longer than 52 characters" in done.stderr
 
 
 UNSEEN = {
