@@ -12,6 +12,7 @@ from penstock.observer import Observer
 from penstock.obstacles import Obstacles
 from penstock.ports import ConflictError, TransientError
 from penstock.reconciler import Reconciler
+from penstock.releases import Releases
 from penstock.sighting import Sighting
 from penstock.workloads import Workloads
 from penstock.world import Settings
@@ -45,7 +46,8 @@ class Stage:
             Sighting(observer, Arms(observer), SETTINGS.propagation),
         )
         effects = Effects(self.cluster, self.cluster, SETTINGS.propagation)
-        self.reconciler = Reconciler(gatherer, effects, self.reports, self.clock)
+        releases = Releases(self.cluster, self.cluster)
+        self.reconciler = Reconciler(gatherer, effects, releases, self.reports, self.clock)
 
     def change(self, **spec):
         """Change the spec, as a user does."""

@@ -30,6 +30,7 @@ from penstock.observer import Observer
 from penstock.obstacles import Obstacles
 from penstock.ports import TransientError
 from penstock.reconciler import Reconciler
+from penstock.releases import Releases
 from penstock.sighting import Sighting
 from penstock.telemetry import Metrics, Telemetry
 from penstock.workloads import Workloads
@@ -100,8 +101,9 @@ class Operator:
             Sighting(observer, Arms(observer), settings.propagation),
         )
         self.effects = Effects(kubernetes, kubernetes, settings.propagation)
+        releases = Releases(kubernetes, kubernetes)
         self.reconciler = Reconciler(
-            gatherer, self.effects, self.telemetry, lambda: datetime.now(UTC)
+            gatherer, self.effects, releases, self.telemetry, lambda: datetime.now(UTC)
         )
         self.loops = Loops(self.cache, self.reconciler, self.telemetry)
 

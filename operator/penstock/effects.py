@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from penstock.api.v1alpha1 import API_VERSION
-from penstock.api.v1alpha1.rollout_status import Candidate, Ended, RolloutStatus
+from penstock.api.v1alpha1.rollout_status import RolloutStatus
 from penstock.core.kinds import (
     DESTINATION_RULE,
     ENVOY_FILTER,
-    RELEASE,
     ROLLOUT,
     VIRTUAL_SERVICE,
     Key,
@@ -24,9 +22,9 @@ from penstock.core.kinds import (
 )
 from penstock.core.traffic import destination_rule, envoy_filter, shares, virtual_service
 from penstock.core.traffic.shares import Wanted
-from penstock.core.traffic.target import MANAGED_BY, MANAGER, ROLLED_BACK_MARK, ROLLOUT_LABEL
+from penstock.core.traffic.target import ROLLED_BACK_MARK
 from penstock.gatherer import FINALIZER, subsets_in_force
-from penstock.ports import ConflictError, Objects, Writes
+from penstock.ports import Objects, Writes
 from penstock.world import World
 
 SOON = timedelta(milliseconds=500)
@@ -173,61 +171,6 @@ class Effects:
             world, want, {**marks, ROLLED_BACK_MARK: f"{candidate.release}: {why}"}
         )
 
-    async def release(self, world: World, status: RolloutStatus) -> None:
-        """Create the Release of a release that has none yet."""
-        candidate = status.candidate
-        if candidate is None or candidate.recorded or status.stable is None:
-            return
-        if world.objects.release is not None and _is_of(world.objects.release, world, candidate):
-            return
-        manifest = _release(world, candidate, status.stable.version)
-        await self.writes.create(RELEASE, manifest)
-
-    async def checkpoint(self, world: World, status: RolloutStatus) -> None:
-        """Write the counts and the steps into the Release."""
-        live = world.objects.release
-        if live is None or world.sight is None:
-            return
-        content = dict(live.get("status", {}))
-        content["records"] = content.get("records", {}) | world.sight.ledger.encode()
-        content["steps"] = _dump(status, "steps")
-        content["metrics"] = _dump(status, "analysis").get("metrics", [])
-        content["commands"] = _dump(status, "commands")
-        if world.variants is not None:
-            variants = world.variants
-            content["variants"] = {"stable": variants.stable, "candidate": variants.candidate}
-        await self.writes.write_status(RELEASE, {**live, "status": content})
-
-    async def outcome(self, world: World, status: RolloutStatus) -> bool:
-        """Write into the Release how it ended; return whether that was still to be done."""
-        ended = status.ended
-        if ended is None:
-            return False
-        key = Key(world.key.namespace, ended.release)
-        live = self.objects.peek(RELEASE, key)
-        if live is None or live.get("status", {}).get("outcome"):
-            return False
-        content = dict(live.get("status", {})) | _ending(ended, status)
-        watched = world.objects.release
-        if world.sight is not None and watched is not None and key_of(watched) == key:
-            content["records"] = content.get("records", {}) | world.sight.ledger.encode()
-        await self.writes.write_status(RELEASE, {**live, "status": content})
-        return True
-
-    async def prune(self, world: World) -> None:
-        """Delete the oldest finished Releases beyond historyLimit."""
-        finished = [
-            release
-            for release in self.objects.known(RELEASE)
-            if release["spec"].get("rollout") == world.key.name
-            and key_of(release).namespace == world.key.namespace
-            and release.get("status", {}).get("outcome")
-        ]
-        finished.sort(key=lambda r: str(r["status"].get("finishedAt", "")))
-        for release in finished[: -world.spec.history_limit]:
-            version = release["metadata"]["resourceVersion"]
-            await self.writes.delete(RELEASE, key_of(release), version)
-
     async def remove_filter(self, namespace: str, name: str, root_namespace: str) -> None:
         """Delete the EnvoyFilter of a Rollout that is gone and whose routes go with it."""
         key = Key(root_namespace, f"penstock-{namespace}-{name}")
@@ -257,59 +200,3 @@ def _versions(status: RolloutStatus) -> list[str]:
     found += [status.candidate.version] if status.candidate else []
     found += [status.previous.version] if status.previous else []
     return list(dict.fromkeys(found))
-
-
-def _is_of(release: Manifest, world: World, candidate: Candidate) -> bool:
-    """Return whether a Release belongs to this Rollout; one of a namesake's past does not."""
-    owners = {o.get("uid") for o in release["metadata"].get("ownerReferences", [])}
-    if world.body["metadata"]["uid"] in owners:
-        return True
-    raise ConflictError(f"Release {candidate.release} belongs to an earlier Rollout")
-
-
-def _release(world: World, candidate: Candidate, stable: str) -> Manifest:
-    meta = world.body["metadata"]
-    owner = {
-        "apiVersion": API_VERSION,
-        "kind": ROLLOUT.name,
-        "name": meta["name"],
-        "uid": meta["uid"],
-        "controller": True,
-    }
-    templates = {
-        name: template.model_dump(mode="json", by_alias=True, exclude_none=True)
-        for name, template in world.templates.items()
-    }
-    return {
-        "apiVersion": API_VERSION,
-        "kind": RELEASE.name,
-        "metadata": {
-            "name": candidate.release,
-            "namespace": meta["namespace"],
-            "labels": {MANAGED_BY: MANAGER, ROLLOUT_LABEL: meta["name"]},
-            "ownerReferences": [owner],
-        },
-        "spec": {
-            "rollout": meta["name"],
-            "version": candidate.version,
-            "stable": stable,
-            "startedAt": candidate.since.isoformat().replace("+00:00", "Z"),
-            "snapshot": world.body["spec"],
-            "templates": templates,
-        },
-    }
-
-
-def _dump(status: RolloutStatus, name: str) -> Any:  # noqa: ANN401
-    return status.model_dump(mode="json", by_alias=True, exclude_none=True)[name]
-
-
-def _ending(ended: Ended, status: RolloutStatus) -> dict[str, Any]:
-    return {
-        "outcome": ended.outcome,
-        "message": ended.message,
-        "finishedAt": ended.at.isoformat().replace("+00:00", "Z"),
-        "steps": _dump(status, "steps"),
-        "metrics": _dump(status, "analysis").get("metrics", []),
-        "commands": _dump(status, "commands"),
-    }

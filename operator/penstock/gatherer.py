@@ -19,11 +19,11 @@ from penstock.core.kinds import (
 from penstock.core.rollout import commands
 from penstock.core.traffic import destination_rule, envoy_filter, shares, virtual_service
 from penstock.core.traffic.target import STABLE_MARK, Target, target_of
-from penstock.observer import Haste
 from penstock.obstacles import Obstacles
 from penstock.ports import ForbiddenError
 from penstock.ports import Objects as ObjectsPort
 from penstock.sighting import Sighting
+from penstock.watched import Haste
 from penstock.workloads import Workloads
 from penstock.world import Objects, Settings, World, snapshot_of
 

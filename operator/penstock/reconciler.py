@@ -24,8 +24,9 @@ from penstock.core.rollout import invalid, news
 from penstock.core.rollout.decide import Decision, decide
 from penstock.effects import Effects
 from penstock.gatherer import Gatherer
-from penstock.observer import Haste
 from penstock.ports import ConflictError, Reports, TransientError
+from penstock.releases import Releases
+from penstock.watched import Haste
 from penstock.world import World
 
 LOG = logging.getLogger("penstock")
@@ -42,6 +43,7 @@ class Reconciler:
 
     gatherer: Gatherer
     effects: Effects
+    releases: Releases
     reports: Reports
     clock: Callable[[], datetime]
     interests: dict[tuple[Kind, Key], set[Key]] = field(default_factory=dict)
@@ -87,7 +89,7 @@ class Reconciler:
     async def _apply(self, world: World, decision: Decision, now: datetime) -> timedelta | None:
         before, after = world.status, decision.status
         if news.moves_forward(before, after):
-            await self.effects.checkpoint(world, after)
+            await self.releases.checkpoint(world, after)
         body = await self._commit(world, after, now)
         if decision.finalizer:
             body = await self.effects.finalizer(body, True)
@@ -105,7 +107,7 @@ class Reconciler:
         if not fresh and not due:
             return world.body
         if due and not fresh:
-            await self.effects.checkpoint(world, after)
+            await self.releases.checkpoint(world, after)
         try:
             body = await self.effects.status(world.body, after)
         except ConflictError:
@@ -131,14 +133,14 @@ class Reconciler:
         await self.effects.roll_back_unrecorded(world, after, why)
 
     async def _keep_records(self, world: World, after: RolloutStatus) -> None:
-        await self.effects.release(world, after)
+        await self.releases.create(world, after)
         watched = world.status.previous
         if watched is not None and after.previous is None:
             self.gatherer.sighting.observer.forget(world.key.namespace, watched.release)
-        if await self.effects.outcome(world, after) and after.ended is not None:
+        if await self.releases.outcome(world, after) and after.ended is not None:
             self.gatherer.sighting.observer.forget(world.key.namespace, after.ended.release)
             self.reports.finished(world.key, after.ended.outcome, after.ended.cause)
-            await self.effects.prune(world)
+            await self.releases.prune(world)
 
     def _tell(self, world: World, before: RolloutStatus, after: RolloutStatus) -> None:
         for notice in news.notices(before, after):

@@ -12,7 +12,8 @@ from penstock.core.facts import NO_PODS, Route
 from penstock.core.kinds import Key, Manifest
 from penstock.core.queries import Unusable
 from penstock.core.variants import Variants
-from penstock.observer import Haste, Observer, Watched, first_in_force
+from penstock.observer import Observer
+from penstock.watched import Haste, Watched, first_in_force
 from penstock.world import World, snapshot_of
 
 

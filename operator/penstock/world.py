@@ -13,7 +13,7 @@ from penstock.core.facts import Seen
 from penstock.core.kinds import Key, Manifest
 from penstock.core.traffic.target import Target
 from penstock.core.variants import Variants
-from penstock.observer import Sight
+from penstock.watched import Sight
 
 
 @dataclass(frozen=True, slots=True)
