@@ -3,7 +3,9 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-PYTHON ?= python3
+# The first Python of at least 3.11; `PYTHON=…` chooses another.
+PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
+  $(name) -c 'import sys; print("$(name)" if sys.version_info >= (3, 11) else "")' 2>/dev/null)) none)
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 RUN := .venv/bin/python
@@ -19,10 +21,12 @@ help: ## Show this list
 setup: .venv/.ready ## Make the virtual environment from uv.lock
 
 $(UV):
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "Python 3.11 or newer is needed (PYTHON=…)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo "set-up: Python 3.11 or newer is needed (make PYTHON=…)" >&2; exit 1; }
 	@echo "set-up: uv $(UV_VERSION) in .tools" >&2
-	@$(PYTHON) -m venv .tools && .tools/bin/pip --quiet --disable-pip-version-check install uv==$(UV_VERSION)
+	@$(PYTHON) -m venv .tools \
+	  || { echo "set-up: $(PYTHON) has no venv (Debian: apt install python3-venv)" >&2; exit 1; }
+	@.tools/bin/pip --quiet --disable-pip-version-check install uv==$(UV_VERSION)
 
 .venv/.ready: uv.lock pyproject.toml $(UV)
 	@echo "set-up: packages of uv.lock in .venv" >&2
@@ -30,9 +34,9 @@ $(UV):
 	@touch $@
 
 bed: setup ## Build or find the programs of the test bed (about 20 minutes with empty caches)
-	@command -v go >/dev/null || test -n "$${PENSTOCK_BED_BIN:-}" \
-	  || { echo "Go 1.26 or newer is needed to build the bed" >&2; exit 1; }
-	@$(RUN) -m tests.bed.binaries
+	@$(RUN) -m tests.bed.binaries || { go version 2>/dev/null | grep -qE 'go1\.(2[6-9]|[3-9][0-9])' \
+	  || echo "bed: Go 1.26 or newer is needed; found: $$(go version 2>/dev/null || echo none)" >&2; \
+	  exit 1; }
 
 demo: bed ## Ship a good and a bad version on the real bed, and watch
 	@$(RUN) -m tests.demo
@@ -50,7 +54,8 @@ check: setup ## Format, lint, types, layers, generated files
 	@.venv/bin/ruff format --check --quiet . || { echo "run: .venv/bin/ruff format ." >&2; exit 1; }
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/mypy
-	@.venv/bin/lint-imports --no-logo 2>/dev/null || .venv/bin/lint-imports
+	@.venv/bin/lint-imports --no-logo
+	@$(PYTEST) -q -m "not bed" tests/api
 
 bench: bed ## Measure what the README claims, as a table
 	@$(RUN) -m tests.bench

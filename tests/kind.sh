@@ -8,8 +8,7 @@ cd "$(dirname "$0")/.."
 CLUSTER=${PENSTOCK_KIND_CLUSTER:-penstock}
 IMAGE=penstock:0.1.0
 
-missing() { echo "test-kind: not run: $1" >&2; exit 3; }
-
+missing=()
 engine=
 for candidate in docker podman; do
   if command -v "$candidate" >/dev/null && "$candidate" info >/dev/null 2>&1; then
@@ -17,10 +16,14 @@ for candidate in docker podman; do
     break
   fi
 done
-[ -n "$engine" ] || missing "no container engine answers (docker info, podman info)"
+[ -n "$engine" ] || missing+=("no container engine answers (docker info, podman info)")
 for tool in kind kubectl istioctl helm; do
-  command -v "$tool" >/dev/null || missing "$tool is not on the path"
+  command -v "$tool" >/dev/null || missing+=("$tool is not on the path")
 done
+if [ ${#missing[@]} -gt 0 ]; then
+  printf 'test-kind: not run: %s\n' "${missing[@]}" >&2
+  exit 3
+fi
 [ "$engine" = docker ] || export KIND_EXPERIMENTAL_PROVIDER=$engine
 
 KUBECONFIG=$(mktemp)

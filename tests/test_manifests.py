@@ -63,3 +63,55 @@ def test_the_operator_runs_without_privileges(bed):
 def test_the_configuration_that_ships_is_valid(bed):
     config = of_kind(rendered(bed, MANIFESTS / "base"), "ConfigMap")[0]["data"]["config.yaml"]
     assert "prometheus" in load(config).connections
+
+
+def test_the_pod_is_taken_where_pods_are_restricted(bed):
+    files = [MANIFESTS / "base" / name for name in ("namespace.yaml", "service-account.yaml")]
+    for file in files:
+        bed.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(file))
+    deployment = of_kind(rendered(bed, MANIFESTS / "base"), "Deployment")[0]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "restricted", "namespace": "penstock-system"},
+        "spec": deployment["spec"]["template"]["spec"],
+    }
+    level = "pod-security.kubernetes.io/enforce"
+    assert bed.api.get("namespace", "penstock-system")["metadata"]["labels"][level] == "restricted"
+    bed.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(pod))
+    pod["spec"]["securityContext"].pop("seccompProfile")
+    refused = bed.kubectl(
+        "create", "--dry-run=server", "-f", "-", input=json.dumps(pod), check=False
+    )
+    assert "seccompProfile" in refused.stderr
+
+
+def test_there_is_one_operator_with_probes_on_the_ports_it_serves(bed):
+    made = rendered(bed, MANIFESTS / "base")
+    deployment = of_kind(made, "Deployment")[0]["spec"]
+    container = deployment["template"]["spec"]["containers"][0]
+    settings = load(of_kind(made, "ConfigMap")[0]["data"]["config.yaml"])
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
+    assert ports == {"health": settings.health_port, "metrics": settings.metrics_port}
+    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
+    assert container["resources"]["requests"]
+
+
+def test_no_right_is_a_wildcard_or_reaches_secrets_or_the_rights_of_others(bed):
+    for role in of_kind(rendered(bed, MANIFESTS / "testbed"), "ClusterRole"):
+        for rule in role["rules"]:
+            assert "*" not in rule["apiGroups"] + rule["resources"] + rule["verbs"]
+            assert not {"secrets", "configmaps", "leases"} & set(rule["resources"])
+            assert "rbac.authorization.k8s.io" not in rule["apiGroups"]
+
+
+def test_users_get_their_rights_with_the_roles_of_the_cluster(bed):
+    added = {"view": set(), "edit": set()}
+    for role in of_kind(rendered(bed, MANIFESTS / "base"), "ClusterRole"):
+        for label in role["metadata"].get("labels", {}):
+            for rule in role["rules"]:
+                added[label.rpartition("-")[2]] |= set(rule["verbs"])
+    assert added["view"] == {"get", "list", "watch"}
+    assert added["edit"] == {"get", "list", "watch", "create", "update", "patch", "delete"}

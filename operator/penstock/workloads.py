@@ -10,7 +10,7 @@ from penstock.core.kinds import POD, SERVICE, Key, Manifest
 from penstock.core.traffic.target import Target
 from penstock.ports import Objects
 
-SELECTOR_AGE = timedelta(seconds=30)
+SELECTOR_AGE = timedelta(minutes=5)
 
 
 @dataclass

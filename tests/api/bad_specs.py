@@ -151,7 +151,7 @@ REFUSED: dict[str, tuple[Callable[[Spec], None], str]] = {
     ),
     "a share above 100": (_set("strategy.minStableReady", 120), "minStableReady"),
     "no history at all": (_set("historyLimit", 0), "historyLimit"),
-    "a word for a switch": (_set("suspend", "yes"), "suspend"),
+    "a word for a switch": (_set("suspend", "perhaps"), "suspend"),
     "an unknown field": (_set("strategy.canray", {}), "canray"),
     "an unknown policy": (_set("analysis.onInconclusive", "Maybe"), "onInconclusive"),
     "routes of the user's to be removed": (
@@ -172,7 +172,7 @@ REFUSED_TEMPLATES: dict[str, tuple[Callable[[Spec], None], str]] = {
     "no total": (_drop("proportion.total"), "proportion.total"),
     "a selector without $variant": (
         _set("proportion.bad", 'requests_total{code="5"}'),
-        "proportion.bad",
+        "must contain $variant",
     ),
     "a rate": (_set("proportion.total", "rate(requests_total{$variant}[1m])"), "plain selector"),
     "a variable that is none": (_set("proportion.total", "a{$variant,b='$c'}"), "unknown variable"),

@@ -157,7 +157,7 @@ def _requeue(status: RolloutStatus, turn: Turn) -> timedelta | None:
     candidate = status.candidate
     if candidate is not None:
         waiting = candidate.step < 0 or status.phase is Phase.PROMOTING or candidate.condemned
-        return POLL / 5 if status.phase is Phase.PROMOTING else POLL if waiting else 5 * POLL
+        return POLL / 5 if status.phase is Phase.PROMOTING else POLL if waiting else 10 * POLL
     if status.stable is None or turn.seen.problems:
         return POLL_PROBLEM
     if status.previous is not None and status.previous.until is not None:
