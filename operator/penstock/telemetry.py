@@ -1,6 +1,7 @@
 """What people and their monitoring are told: our own Prometheus metrics and Kubernetes events."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -123,7 +124,7 @@ class Telemetry:
         for name, more in self._labels.pop(key, set()):
             gauges[name].remove(*names, *more)
         for gauge in (self._metrics.weight, self._metrics.reconciled):
-            if names in gauge._metrics:
+            with contextlib.suppress(KeyError):
                 gauge.remove(*names)
 
     def timing(self, name: str, seconds: float) -> None:

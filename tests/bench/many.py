@@ -1,5 +1,6 @@
 """Many Rollouts at once: what they cost while idle, after a restart, and while releases run."""
 
+import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ import psutil
 from tests.bed import workloads
 from tests.bed.place import Place
 from tests.bed.processes import wait_until
-from tests.bench.rig import Rig, Row
+from tests.bench.rig import Cost, Rig, Row
 from tests.e2e import stage as stages
 
 PLACES = 4
@@ -134,39 +135,66 @@ def _known(rig: Rig) -> int:
 
 
 def busy(rig: Rig) -> list[Row]:
-    """Many releases at once: every look on time."""
+    """Many releases in progress: every look on time."""
     metrics = [{"template": "istio-errors"}, {"template": "istio-slow-requests", "slack": 1}]
     analysis = {"interval": f"{INTERVAL}s", "metrics": metrics}
     fleet = Fleet.of(rig, BUSY, ("v1", "v2"), analysis)
     fleet.places[0].apply(_root(fleet))
     fleet.places[0].load(RATE, users=BUSY)
-    for place, name in fleet.names:
-        place.merge("rollout", name, {"spec": {"version": "v2"}})
-    there = lambda status: status.get("traffic", {}).get("weight") == 10  # noqa: E731
-    fleet.await_status(there, "at weight 10", 180)
+    _release(fleet, "v2", 10, over=INTERVAL)
+    spread = _looks(rig, "started evenly over an interval")
+    _release(fleet, "v1", 0)
+    _release(fleet, "v2", 10)
+    return [*_cost_rows(*spread), *_burst_rows(*_looks(rig, "started all at once"))]
+
+
+def _release(fleet: Fleet, version: str, weight: float, over: float = 0.0) -> None:
+    """Name a version in every spec, evenly over so many seconds; wait for the weight."""
+    began = time.time()
+    for number, (place, name) in enumerate(fleet.names):
+        time.sleep(max(began + over * number / len(fleet.names) - time.time(), 0))
+        place.merge("rollout", name, {"spec": {"version": version}})
+    there = lambda status: status.get("traffic", {}).get("weight") == weight  # noqa: E731
+    fleet.await_status(there, f"{version} named, weight {weight:g}", 180)
+
+
+def _looks(rig: Rig, what: str) -> tuple[dict[float, float], Cost]:
+    """Return how many looks were at most so many seconds late, by bound, and the cost."""
     time.sleep(SETTLE_SECONDS)
     before = _lateness(rig)
-    cost = rig.cost(BUSY_SECONDS, f"{BUSY} releases in progress")
-    looks = {bound: count - before[bound] for bound, count in _lateness(rig).items()}
-    return _busy_rows(looks, cost)
+    cost = rig.cost(BUSY_SECONDS, f"{BUSY} releases, {what}")
+    return {bound: count - before[bound] for bound, count in _lateness(rig).items()}, cost
 
 
-def _busy_rows(looks: dict[float, float], cost: Any) -> list[Row]:
-    total, expected = looks[float("inf")], BUSY * cost.seconds / INTERVAL
-    on_time = looks[LATE_TARGET]
-    bounds = sorted(looks)
-    p99 = next(bound for bound in bounds if looks[bound] >= 0.99 * total)
-    most = next(bound for bound in bounds if looks[bound] >= total)
-    done = on_time == total and total >= 0.98 * expected
+def _late(looks: dict[float, float], cost: Cost) -> tuple[str, bool]:
+    """Return the lateness in words, and whether every look was taken and in time."""
+    total, expected = looks[math.inf], BUSY * cost.seconds / INTERVAL
+    p50, p99, most = (
+        next(bound for bound in sorted(looks) if looks[bound] >= share * total)
+        for share in (0.5, 0.99, 1.0)
+    )
+    text = (
+        f"{looks[LATE_TARGET]:.0f} of {total:.0f} ({expected:.0f} were due); "
+        f"late by p50 ≤ {p50:g}, p99 ≤ {p99:g}, max ≤ {most:g} s"
+    )
+    return text, looks[LATE_TARGET] == total and total >= 0.98 * expected
+
+
+def _cost_rows(looks: dict[float, float], cost: Cost) -> list[Row]:
+    text, met = _late(looks, cost)
+    what = f"{BUSY} releases, interval {INTERVAL}s, 2 metrics: looks in time ({LATE_TARGET:g} s)"
+    asked = cost.asked.total() / cost.seconds
     return [
-        Row(f"{BUSY} releases at interval {INTERVAL}s, 2 metrics: looks within {LATE_TARGET:g} s",
-            f"{on_time:.0f} of {total:.0f} ({expected:.0f} were due), p99 ≤ {p99:g} s, "
-            f"max ≤ {most:g} s", "all", done),
+        Row(what, text, "all", met),
         Row("  CPU and memory", f"{cost.cpu:.0f} % of a core, {cost.rss_mib:.0f} MiB"),
-        Row("  API requests per second", f"{cost.asked.total() / cost.seconds:.1f} "
-            f"({cost.most_asked})"),
+        Row("  API requests per second", f"{asked:.1f} ({cost.most_asked})"),
         Row("  Prometheus queries per second", f"{cost.queries / cost.seconds:.1f}"),
-    ]  # fmt: skip
+    ]
+
+
+def _burst_rows(looks: dict[float, float], cost: Cost) -> list[Row]:
+    text, _ = _late(looks, cost)
+    return [Row("  the same, all started at once, so that looks fall together", text)]
 
 
 def _lateness(rig: Rig) -> dict[float, float]:
