@@ -108,7 +108,11 @@ def _of_existing(target: Target, live: Manifest | None) -> list[Problem]:
     for _, route in vs.our_routes(live, target):
         places = [d.get("destination", {}) for d in route.get("route") or []]
         if all(target.version_of(place) is None for place in places):
-            text = f"http route {route.get('name')} of {name} sends nothing to {target.service}"
+            text = (
+                f"http route {route.get('name')} of {name} sends nothing to {target.service} as a "
+                f"whole, nor to a subset of it that is named like a version: let it name the host "
+                f"{target.service} without a subset"
+            )
             return [Problem("RouteNotOurs", text)]
     return []
 
