@@ -14,7 +14,7 @@ from penstock.core.kinds import (
     METRIC_TEMPLATE,
     RELEASE,
     ROLLOUT,
-    VIRTUAL_SERVICE,
+    WATCHED,
     Key,
     Kind,
     Manifest,
@@ -59,9 +59,9 @@ def register(
             return
         loops.wake(key_of(manifest), urgent=_asks_for_more(before, manifest))
 
-    _watch(registry, ROLLOUT, on_rollout)
-    for kind in (RELEASE, METRIC_TEMPLATE, VIRTUAL_SERVICE, DESTINATION_RULE, ENVOY_FILTER):
-        _watch(registry, kind, _on_other(kind, cache, loops, concerned))
+    for kind in WATCHED:
+        other = _on_other(kind, cache, loops, concerned)
+        _watch(registry, kind, on_rollout if kind == ROLLOUT else other)
 
 
 def _on_other(

@@ -10,29 +10,10 @@ import aiohttp
 from kubernetes.aio import client
 
 from penstock.cache import Cache
-from penstock.core.kinds import (
-    DESTINATION_RULE,
-    ENVOY_FILTER,
-    METRIC_TEMPLATE,
-    RELEASE,
-    ROLLOUT,
-    VIRTUAL_SERVICE,
-    Key,
-    Kind,
-    Manifest,
-    key_of,
-)
+from penstock.core.kinds import WATCHED, Key, Kind, Manifest, key_of
 from penstock.core.traffic.target import MANAGER
 from penstock.ports import ConflictError, ForbiddenError, TransientError
 
-WATCHED = (
-    ROLLOUT,
-    RELEASE,
-    METRIC_TEMPLATE,
-    VIRTUAL_SERVICE,
-    DESTINATION_RULE,
-    ENVOY_FILTER,
-)
 TIMEOUT_SECONDS = 10
 _JSON, _JSON_PATCH = "application/json", "application/json-patch+json"
 _APPLY = "application/apply-patch+yaml"

@@ -34,6 +34,16 @@ SERVICE = Kind("", "v1", "services", "Service")
 POD = Kind("", "v1", "pods", "Pod")
 EVENT = Kind("", "v1", "events", "Event")
 
+WATCHED = (
+    ROLLOUT,
+    RELEASE,
+    METRIC_TEMPLATE,
+    VIRTUAL_SERVICE,
+    DESTINATION_RULE,
+    ENVOY_FILTER,
+)
+"""The kinds that are watched, so that reading them asks the API server nothing."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
