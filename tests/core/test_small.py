@@ -137,3 +137,72 @@ def test_pods_are_told_apart_by_their_label_and_counted_when_ready():
 def test_a_workload_is_the_deployment_not_its_replica_set():
     assert pods.workload(pod()) == "fraud-v1"
     assert pods.workload(pod(**{"service.istio.io/workload-name": "other"})) == "other"
+
+
+def test_a_pod_without_an_owner_stands_for_itself_and_one_of_a_stateful_set_for_the_set():
+    bare = {"metadata": {"name": "debug"}}
+    assert pods.workload(bare) == "debug"
+    owner = {"controller": True, "name": "fraud"}
+    of_set = {"metadata": {"name": "fraud-0", "ownerReferences": [owner]}}
+    assert pods.workload(of_set) == "fraud"
+    other = {"metadata": {"name": "x", "ownerReferences": [{"name": "not-a-controller"}]}}
+    assert pods.workload(other) == "x"
+
+
+def test_a_pod_without_the_label_or_without_a_status_is_no_pod_of_a_version():
+    assert pods.by_version([{"metadata": {"name": "x"}}], "version") == {}
+    assert not pods.is_ready({"metadata": {}, "status": {"conditions": None}})
+    assert not pods.is_ready({"metadata": {}})
+
+
+def test_the_youngest_ready_pod_is_the_newest():
+    old, new, unready = pod(), pod(), pod(ready=False)
+    new["metadata"]["creationTimestamp"] = "2026-11-24T11:00:00Z"
+    unready["metadata"]["creationTimestamp"] = "2026-11-24T12:00:00Z"
+    assert pods.summary([old, new, unready]).youngest.hour == 11
+    assert pods.summary([unready]).youngest is None
+
+
+def test_a_threshold_bakes_by_its_looks_with_a_value_in_each_step():
+    record = ThresholdRecord()
+    for number, (step, value) in enumerate([(0, 1), (0, None), (0, 1), (2, 1)], 1):
+        record = record.with_look(number, step, value, AT_MOST_1)
+    assert [record.baked(step, SECOND) for step in (-1, 0, 1, 2, 3)] == [
+        timedelta(seconds=s) for s in (0, 2, 0, 1, 0)
+    ]
+
+
+def test_a_threshold_for_no_time_acts_at_the_first_bad_look():
+    at_once = Threshold.model_validate({"query": "q", "max": 1, "for": "0s"})
+    assert not ThresholdRecord().worse(at_once, SECOND)
+    assert looked(2, threshold=at_once).worse(at_once, SECOND)
+
+
+def test_a_step_bakes_for_as_long_as_the_least_of_the_metrics_that_are_compared():
+    rules, found = rails()
+    book = ledger.empty(rules, found)
+    seen = book.thresholds["cpu"].with_look(1, 0, 0.5, AT_MOST_1)
+    book = book.with_threshold("cpu", seen)
+    acting = frozenset({"errors", "cpu"})
+    assert book.baked(0, SECOND, acting) == timedelta(0), "errors had no look yet"
+    assert book.baked(-1, SECOND, acting) == timedelta(0)
+    assert book.last_number == 1
+    alone = ledger.Ledger({}, book.thresholds)
+    assert alone.baked(0, SECOND, frozenset({"cpu"})) == SECOND
+
+
+def test_the_same_damage_in_a_threshold_begins_it_anew():
+    rules, found = rails()
+    texts = {**ledger.empty(rules, found).encode(), "cpu": "[1,2"}
+    book, damaged = ledger.decode(texts, rules, found)
+    assert (book.thresholds["cpu"], damaged) == (ThresholdRecord(), ("cpu",))
+
+
+def test_a_plan_is_pending_and_a_change_of_one_step_leaves_the_others():
+    steps = plan.expand(spec(steps=WITH_APPROVAL))
+    assert {step.state for step in steps} == {"Pending"}
+    assert (steps[1].approval, steps[1].weight, steps[1].deadline) == (True, None, "")
+    changed = plan.with_state(steps, 1, "Passed", by="ann")
+    assert (changed[0], changed[2], changed[1].by) == (steps[0], steps[2], "ann")
+    assert plan.first_weight(steps[1:]).weight == 50
+    assert plan.first_weight(steps[1:2]) is None

@@ -85,7 +85,7 @@ class Snapshot:
     @property
     def asked(self) -> float:
         """Return the share, in percent, for which the version must be safe to go on."""
-        running = [i for i, step in enumerate(self.steps) if step.state == "Running"]
+        running = [i for i, one in enumerate(self.steps) if one.state in ("Running", "Failed")]
         following = running[0] + 1 if running else len(self.steps)
         return self.steps[following].weight if following < len(self.steps) else 100.0
 

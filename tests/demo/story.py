@@ -160,10 +160,10 @@ class Story:
         """Return what is new; a verdict that comes and goes is told once per step."""
         news = changes(before, now)
         for odds in now.odds:
-            said = (now.subject, odds.metric, odds.question, now.asked)
+            what = f"safe for {now.asked:g} %" if odds.question == "safe" else "worse"
+            said = (now.subject, odds.metric, what)
             if odds.enough and said not in self._said:
                 self._said.add(said)
-                what = f"safe for {now.asked:g} %" if odds.question == "safe" else "worse"
                 news.insert(0, Note(now.at, f"{odds.metric}: {what} ({odds.text})"))
         return news
 

@@ -131,7 +131,7 @@ def _of_own(target: Target, live: Manifest | None, others: Iterable[Manifest]) -
     for other in others:
         if key_of(other) == Key(target.namespace, target.virtual_service):
             continue
-        if _hides(other, own.hosts, own.gateways, mine):
+        if _hides(other, own.hosts, own.gateways, (target, mine)):
             text = (
                 f"VirtualService {key_of(other)} is older and has the same host on the mesh, so "
                 f"it wins silently: delete it, or use route.existing"
@@ -140,11 +140,20 @@ def _of_own(target: Target, live: Manifest | None, others: Iterable[Manifest]) -
     return []
 
 
-def _hides(other: Manifest, hosts: Iterable[str], gateways: Iterable[str], mine: str) -> bool:
-    spec = other.get("spec", {})
+def _hides(
+    other: Manifest, hosts: Iterable[str], gateways: Iterable[str], mine: tuple[Target, str]
+) -> bool:
+    (target, born), spec = mine, other.get("spec", {})
     on_mesh = "mesh" in gateways and "mesh" in (spec.get("gateways") or ["mesh"])
-    shared = set(spec.get("hosts") or []) & set(hosts)
-    return on_mesh and bool(shared) and other["metadata"].get("creationTimestamp", "") <= mine
+    ours = {_full_name(host, target.namespace, target) for host in hosts}
+    theirs = {_full_name(host, key_of(other).namespace, target) for host in spec.get("hosts") or []}
+    older = other["metadata"].get("creationTimestamp", "") <= born
+    return on_mesh and bool(ours & theirs) and older
+
+
+def _full_name(host: str, namespace: str, target: Target) -> str:
+    """Return a host as Istio reads it in a VirtualService: a short name is in its namespace."""
+    return host if "." in host else f"{host}.{namespace}.svc.{target.cluster_domain}"
 
 
 def of_neighbours(

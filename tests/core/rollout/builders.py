@@ -119,3 +119,14 @@ def weight(status):
 
 def condition(status, type_):
     return next((c for c in status.conditions if c.type == type_), None)
+
+
+def as_written(status):
+    """Return a status as the API server gives it back: empty texts and lists are not written."""
+    return _lean(status.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def _lean(value):
+    if isinstance(value, dict):
+        return {k: _lean(v) for k, v in value.items() if v not in ("", [])}
+    return [_lean(item) for item in value] if isinstance(value, list) else value

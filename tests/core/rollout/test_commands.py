@@ -10,6 +10,7 @@ from tests.core.rollout.builders import (
     WITH_APPROVAL,
     after,
     analysis,
+    as_written,
     idle,
     in_flight,
     later,
@@ -156,3 +157,54 @@ def test_an_undo_needs_pods_to_go_back_to():
     status = after(promoted(), facts)
     assert status.stable.version == "v2"
     assert "no ready pod" in status.commands[0].message
+
+
+@pytest.mark.parametrize("text", ["fraud-1", "#a", "#"])
+def test_a_command_without_its_id_or_its_release_is_on_record_and_read_again(text):
+    facts = seen(commands=commands.parse({"penstock.dev/abort": text}))
+    status = after(in_flight(0), facts)
+    assert not status.commands[0].taken
+    read = RolloutStatus.model_validate(as_written(status))
+    assert read.commands == status.commands
+    assert after(read, facts, now=later(10)).commands == status.commands
+
+
+@pytest.mark.parametrize("verb", ["promote", "approve"])
+def test_a_release_that_is_to_be_rolled_back_goes_nowhere_else_and_says_so(verb):
+    stuck = in_flight(1, condemned="Worse", condemned_because="errors: 4 times")
+    status = after(stuck, seen(pods=pods(v1=0), commands=say(verb)))
+    assert not status.commands[-1].taken
+    assert "errors: 4 times" in status.commands[-1].message
+    assert (weight(status), status.candidate.commanded) == (50, False)
+
+
+def test_abort_and_promote_at_once_abort():
+    facts = seen(commands=(*say("abort"), *say("promote", id_="b")))
+    status = after(in_flight(0), facts)
+    assert (weight(status), [c.taken for c in status.commands]) == (0, [True, False])
+
+
+def test_after_an_approval_the_message_asks_for_none():
+    rules = spec(steps=WITH_APPROVAL)
+    facts = seen(rules, commands=say("approve", "fraud-1/1"))
+    status = after(in_flight(1, rules, Phase.WAITING), facts, rules)
+    assert (weight(status), status.phase) == (5, Phase.PROGRESSING)
+    assert "approve" not in status.message
+
+
+def test_rule_8_retry_ends_a_contest_that_began_without_a_release():
+    contested = idle("v2", contested="argocd", yielded=True)
+    status = after(contested, seen(snapshot=None, commands=say("retry", "fraud")))
+    assert (status.contested, status.yielded, status.commands[0].taken) == ("", False, True)
+
+
+def test_commands_wait_for_no_readiness_but_go_through_the_same_gates():
+    rules = spec(suspend=True)
+    status = after(in_flight(0), seen(commands=say("promote")), rules)
+    assert (weight(status), status.candidate.commanded) == (5, True)
+    assert weight(after(status, seen(), now=later(1))) == 100
+
+
+def test_every_verb_of_the_documentation_is_known():
+    assert set(commands.VERBS) == {"approve", "promote", "abort", "retry", "undo", "adopt"}
+    assert set(commands._RULES) == set(commands.VERBS)

@@ -3,7 +3,8 @@
 import pytest
 
 from penstock.api.v1alpha1.rollout_status import Phase, Refusal, RolloutStatus
-from penstock.core.facts import Finding
+from penstock.core.facts import Finding, Problem
+from penstock.core.problems import UNTOUCHABLE
 from penstock.core.rollout.decide import decide
 from penstock.core.verdict import Verdict
 from tests.core.rollout.builders import (
@@ -17,6 +18,7 @@ from tests.core.rollout.builders import (
     later,
     pods,
     promoted,
+    route,
     seen,
     spec,
 )
@@ -97,3 +99,104 @@ def test_a_deleted_rollout_whose_stable_has_no_pods_leaves_the_route_and_goes():
 
 def test_an_idle_rollout_asks_for_no_turn():
     assert decide(spec("v1"), idle(), seen(snapshot=None), NOW).requeue_after is None
+
+
+BUSY = ("False", "True", "False")
+READY = ("True", "False", "False")
+FAILED = ("False", "False", "True")
+
+
+def kstatus(status):
+    """Return what kstatus computes: Stalled wins, then Reconciling, then Ready."""
+    values = {c.type: c.status for c in status.conditions}
+    if values["Stalled"] == "True":
+        return "Failed"
+    return "InProgress" if values["Reconciling"] == "True" else "Current"
+
+
+def health(status):
+    return tuple(condition(status, t).status for t in ("Ready", "Reconciling", "Stalled"))
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "facts", "rules", "expected"),
+    [
+        ("suspended at rest", idle(), seen(snapshot=None), spec(suspend=True), BUSY),
+        ("suspended in flight", in_flight(0), seen(), spec(suspend=True), BUSY),
+        ("not ready yet", in_flight(-1), seen(pods=pods(v2=0)), spec(), BUSY),
+        ("release deleted", in_flight(0), seen(snapshot=None), spec(), FAILED),
+        ("cannot go back", in_flight(1, condemned="Worse"), seen(pods=pods(v1=0)), spec(), FAILED),
+        ("contested at rest", idle("v2", contested="argocd"), seen(snapshot=None), spec(), FAILED),
+        ("at 100", in_flight(2, phase=Phase.PROMOTING), seen(route=route(since=NOW)), spec(), BUSY),
+    ],
+)
+def test_rule_13_what_waits_is_suspended_and_what_needs_a_person_is_failed(
+    name, status, facts, rules, expected
+):
+    decided = after(status, facts, rules)
+    assert health(decided) == expected, name
+    assert kstatus(decided) == {BUSY: "InProgress", READY: "Current", FAILED: "Failed"}[expected]
+    assert condition(decided, "Ready").message
+
+
+@pytest.mark.parametrize("reason", sorted(UNTOUCHABLE))
+def test_rule_8_a_route_that_is_not_ours_to_move_is_stalled_even_when_the_version_serves(reason):
+    problem = Problem(reason, f"the cure of {reason}")
+    status = after(idle("v2"), seen(snapshot=None, problems=(problem,)))
+    stalled = condition(status, "Stalled")
+    assert (stalled.status, stalled.reason) == ("True", reason)
+    assert (stalled.message, status.message) == (problem.message, problem.message)
+    assert health(status) == FAILED
+
+
+def test_a_mistake_in_the_metrics_does_not_make_a_version_that_serves_unhealthy():
+    problem = Problem("TemplateNotFound", "there is no such template")
+    status = after(idle("v2"), seen(snapshot=None, problems=(problem,)))
+    assert health(status) == READY
+    assert condition(status, "Accepted").status == "False"
+    assert condition(status, "Accepted").message == problem.message
+
+
+def test_a_route_that_is_gone_is_said_where_the_route_cannot_be_made():
+    problem = Problem("HostTaken", "an older one wins")
+    facts = seen(snapshot=None, problems=(problem,), route=route(exists=False, as_wanted=False))
+    status = after(idle("v2"), facts)
+    assert (condition(status, "Stalled").reason, status.message) == ("HostTaken", problem.message)
+
+
+def test_conditions_of_a_release_go_with_the_release():
+    types = {c.type for c in after(in_flight(0), seen()).conditions}
+    assert {"DataTrusted", "RollbackCapacity", "SufficientTraffic"} <= types
+    types = {c.type for c in after(idle("v2"), seen(snapshot=None)).conditions}
+    assert types == {"Ready", "Reconciling", "Stalled", "Accepted"}
+
+
+def test_what_cannot_be_resolved_is_said():
+    facts = seen(analysis=analysis(Verdict.LEARNING, 0, notes=("no bucket at 250 ms",)))
+    found = condition(after(in_flight(0), facts), "CannotResolve")
+    assert (found.status, found.message) == ("True", "no bucket at 250 ms")
+
+
+@pytest.mark.parametrize(
+    ("ready", "least", "status", "reason"),
+    [
+        (2, 0, "True", "Enough"),
+        (1, 0, "True", "Enough"),
+        (1, 100, "False", "BelowMinStableReady"),
+        (0, 0, "False", "StableHasNoReadyPods"),
+    ],
+)
+def test_rule_6_the_capacity_to_go_back_is_reported(ready, least, status, reason):
+    rules = spec(strategy={"minStableReady": least})
+    facts = seen(rules, pods=pods(v1=ready))
+    found = condition(after(in_flight(0, rules), facts, rules), "RollbackCapacity")
+    assert (found.status, found.reason) == (status, reason)
+
+
+def test_a_time_moves_when_the_status_does():
+    first = after(in_flight(0), seen())
+    worse = analysis(Verdict.WORSE, 0, worse=Finding("errors", "Rollback", "4 times as many"))
+    second = after(first, seen(analysis=worse), now=later(60))
+    assert condition(first, "Stalled").last_transition_time == NOW
+    assert condition(second, "Stalled").last_transition_time == later(60)
+    assert condition(second, "Ready").last_transition_time == NOW, "False before and after"

@@ -90,3 +90,59 @@ def test_retry_ends_the_contest():
     facts = seen(snapshot=None, commands=(Command("retry", "fraud-1", "a"),))
     status = after(contested, facts, now=NOW + timedelta(hours=1))
     assert (status.contested, status.candidate.version) == ("", "v2")
+
+
+def test_the_same_edit_counts_once_however_often_it_is_seen():
+    status = in_flight(0)
+    for second in range(20):
+        status = after(status, edited("7"), now=later(second))
+    assert (len(status.reverts), status.contested) == (1, "")
+
+
+def test_edits_count_only_after_the_route_was_as_wanted_once():
+    status = in_flight(0).model_copy(update={"routed": False})
+    for number in range(9):
+        status = after(status, edited(str(number)), now=later(number))
+    assert (status.reverts, status.contested) == ((), "")
+    status = after(status, seen(), now=later(10))
+    assert status.routed
+    assert len(after(status, edited("x"), now=later(11)).reverts) == 1
+
+
+def test_a_route_that_is_gone_is_no_edit():
+    facts = seen(route=route(exists=False, as_wanted=False, editor="kubectl", version=""))
+    assert after(in_flight(0), facts).reverts == ()
+
+
+def test_edits_change_nothing_in_the_release():
+    before = after(in_flight(0), seen())
+    status = after(before, edited("7"), now=later(1))
+    assert status.candidate == before.candidate
+    assert (weight(status), status.steps) == (5, before.steps)
+
+
+def test_a_fight_at_rest_is_ended_too_without_refusing_anything():
+    status = idle("v2")
+    for number in range(4):
+        status = after(status, edited(str(number), snapshot=None), now=later(number))
+    assert (status.contested, status.refused, status.stable.version) == ("argocd", (), "v2")
+    assert condition(status, "Stalled").reason == "Contested"
+    assert condition(status, "Ready").status == "False"
+
+
+def test_a_contested_route_stays_so_until_retry_or_a_newer_version():
+    status = fight(in_flight(0), 4)
+    for hours in (1, 50):
+        status = after(status, seen(snapshot=None), now=later(3600 * hours))
+        assert status.contested == "argocd"
+    status = after(status, seen(snapshot=None, next_release=2), spec("v3"), later(4000_00))
+    assert (status.contested, status.yielded, status.reverts) == ("", False, ())
+    assert status.candidate.version == "v3"
+
+
+def test_edits_older_than_five_minutes_are_forgotten():
+    status = after(in_flight(0), edited("1"))
+    for second, edit in ((290, "2"), (295, "3"), (301, "4")):
+        status = after(status, edited(edit), now=later(second))
+    assert (status.contested, [r.edit for r in status.reverts]) == ("", ["2", "3", "4"])
+    assert after(status, edited("5"), now=later(302)).contested == "argocd"

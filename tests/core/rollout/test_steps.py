@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 
 from penstock.api.v1alpha1.rollout_status import Phase, StepState
-from penstock.core.facts import Finding
+from penstock.core.facts import Command, Finding
 from penstock.core.verdict import Verdict
 from tests.core.rollout.builders import (
+    LADDER,
     NOW,
     WITH_APPROVAL,
     after,
@@ -242,3 +243,171 @@ def test_the_forecast_becomes_times_and_a_deadline_too_short_is_said():
     said = condition(status, "SufficientTraffic")
     assert (said.status, said.reason) == ("False", "DeadlineTooShort")
     assert "3h" in said.message
+
+
+def approval_first():
+    return spec(steps=({"approval": {}}, *LADDER))
+
+
+def test_a_candidate_without_traffic_has_its_ready_deadline_at_a_first_approval_too():
+    rules = approval_first()
+    facts = seen(rules, pods=pods(v2=0))
+    status = after(in_flight(0, rules, Phase.WAITING), facts, rules)
+    assert after(status, facts, rules, later(599)).candidate is not None
+    ended = after(status, facts, rules, later(600))
+    assert (ended.refused[0].reason, weight(ended)) == ("NotReady", 0)
+
+
+def test_a_candidate_that_was_ready_in_time_gets_the_deadline_anew_while_it_waits():
+    rules = spec(suspend=True)
+    status = after(in_flight(-1), seen(), rules, later(3600))
+    gone = seen(pods=pods(v2=0))
+    status = after(status, gone, rules, later(3601))
+    assert status.candidate is not None
+    assert after(status, gone, rules, later(3601 + 599)).candidate is not None
+    assert after(status, gone, rules, later(3601 + 600)).refused[0].reason == "NotReady"
+
+
+def test_rule_4_a_first_approval_without_traffic_is_no_silence():
+    policy = {"onNoData": {"after": "10m", "then": "Rollback"}}
+    rules = spec(steps=({"approval": {}}, *LADDER), analysis=policy)
+    silent = seen(rules, analysis=analysis(Verdict.NO_DATA, 0, silence="no requests yet"))
+    status = after(in_flight(0, rules, Phase.WAITING), silent, rules)
+    assert after(status, silent, rules, later(9999)).candidate is not None
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        pytest.param({"analysis": analysis(Verdict.LEARNING, 0)}, id="no look yet"),
+        pytest.param(
+            {"analysis": analysis(Verdict.LEARNING, 60), "route": route(as_wanted=False)},
+            id="the weight is not in force",
+        ),
+        pytest.param({"analysis": analysis(Verdict.UNTRUSTED, 600)}, id="not trusted"),
+        pytest.param({"analysis": analysis(Verdict.NO_DATA, 600)}, id="no data"),
+        pytest.param({"analysis": analysis(Verdict.LEARNING, 60), "pods": pods(v2=0)}, id="no pod"),
+    ],
+)
+def test_rules_4_and_5_advance_at_the_deadline_is_for_data_that_do_not_suffice(facts):
+    rules = spec(analysis={"onInconclusive": "Advance"})
+    assert weight(after(in_flight(0, rules), seen(rules, **facts), rules, later(3600))) == 5
+
+
+def test_advance_passes_the_last_step_to_100():
+    rules = spec(analysis={"onInconclusive": "Advance"})
+    facts = seen(rules, analysis=analysis(Verdict.LEARNING, 60))
+    assert weight(after(in_flight(1, rules), facts, rules, later(3600))) == 100
+
+
+def test_rule_4_the_deadline_runs_on_while_there_is_no_data():
+    rules = spec(analysis={"onInconclusive": "Rollback"})
+    silent = seen(rules, analysis=analysis(Verdict.NO_DATA, 0, silence="away"))
+    status = after(in_flight(0, rules), silent, rules, later(3600))
+    assert (weight(status), status.refused[0].reason) == (0, "Inconclusive")
+
+
+def test_rule_4_a_silence_of_one_step_counts_on_in_the_next_only_without_a_look_between():
+    silent = seen(analysis=analysis(Verdict.NO_DATA, 0, silence="away"))
+    status = after(in_flight(0), silent)
+    again = after(status, silent, now=later(30))
+    assert again.candidate.silent_since == NOW
+
+
+@pytest.mark.parametrize("missing", [{"finalizer": False}, {"prepared": False}])
+def test_rule_7_later_weights_stand_on_the_same_ground(missing):
+    status = after(in_flight(0), seen(analysis=analysis(), **missing))
+    assert weight(status) == 5
+    assert weight(after(status, seen(analysis=analysis()))) == 50
+
+
+def test_rule_7_a_candidate_without_ready_pods_never_gets_100():
+    rules = spec()
+    straight = in_flight(-1, rules, straight=True)
+    assert weight(after(straight, seen(pods=pods(v2=0)))) == 0
+    commanded = in_flight(0, rules, commanded=True)
+    assert weight(after(commanded, seen(pods=pods(v2=0)))) == 5
+
+
+@pytest.mark.parametrize(
+    ("since", "as_wanted", "at", "phase"),
+    [
+        (NOW, True, 1.9, Phase.PROMOTING),
+        (NOW, True, 2, Phase.PROMOTED),
+        (NOW, False, 60, Phase.PROMOTING),
+        (None, True, 60, Phase.PROMOTING),
+    ],
+)
+def test_rule_5_a_promotion_needs_the_read_back_and_the_propagation(since, as_wanted, at, phase):
+    facts = seen(route=route(since=since, as_wanted=as_wanted))
+    status = after(in_flight(2, phase=Phase.PROMOTING), facts, now=later(at))
+    assert status.phase is phase
+
+
+def test_rule_5_a_suspended_spec_does_not_stop_a_promotion_that_is_in_force():
+    status = after(in_flight(2, phase=Phase.PROMOTING), rules=spec(suspend=True))
+    assert status.phase is Phase.PROMOTED
+
+
+def test_rule_3_an_approved_step_asks_for_proof_of_now_and_for_the_whole_bake():
+    rules = spec(steps=WITH_APPROVAL)
+    approved = seen(
+        rules, analysis=analysis(Verdict.SAFE, 59), commands=(Command("approve", "fraud-1/1", "a"),)
+    )
+    status = after(in_flight(1, rules, Phase.WAITING), approved, rules)
+    assert weight(status) == 5
+    bad = seen(rules, analysis=analysis(Verdict.LEARNING, 600))
+    assert weight(after(status, bad, rules)) == 5
+    assert weight(after(status, seen(rules, analysis=analysis()), rules)) == 50
+
+
+def test_two_approvals_in_a_row_take_two_commands():
+    rules = spec(steps=(LADDER[0], {"approval": {}}, {"approval": {}}, LADDER[1]))
+    status = in_flight(1, rules, Phase.WAITING)
+    for number, expected in ((1, 5), (2, 50)):
+        command = (Command("approve", f"fraud-1/{number}", str(number)),)
+        status = after(status, seen(rules, analysis=analysis(), commands=command), rules)
+        assert (weight(status), status.candidate.step) == (expected, number + 1)
+
+
+def test_an_approval_at_the_end_comes_before_100():
+    rules = spec(steps=(*LADDER, {"approval": {}}))
+    facts = seen(rules, analysis=analysis())
+    status = after(in_flight(1, rules), facts, rules)
+    assert (weight(status), status.phase) == (50, Phase.WAITING)
+    command = (Command("approve", "fraud-1/2", "a"),)
+    status = after(status, seen(rules, analysis=analysis(), commands=command), rules)
+    assert (weight(status), status.phase) == (100, Phase.PROMOTING)
+
+
+def test_a_held_release_is_waved_through_by_a_command_for_this_step_only():
+    held = analysis(Verdict.WORSE, 60, held=Finding("slow", "Hold", "3 times"))
+    status = after(in_flight(0), seen(analysis=held))
+    status = after(status, seen(analysis=held, commands=(Command("approve", "fraud-1/0", "a"),)))
+    assert weight(status) == 50
+    status = after(status, seen(analysis=held), now=later(10))
+    assert (weight(status), status.phase) == (50, Phase.WAITING)
+
+
+def test_min_stable_ready_counts_from_the_pods_at_the_start():
+    rules = spec(strategy={"minStableReady": 50})
+    facts = seen(rules, pods=pods(v1=2), analysis=analysis())
+    assert weight(after(in_flight(0, rules, stable_pods=4), facts, rules)) == 50
+    assert weight(after(in_flight(0, rules, stable_pods=5), facts, rules)) == 5
+
+
+def test_the_weight_in_force_is_shown_as_read_back_only_while_it_is():
+    facts = seen(route=route(shares={"v2": 5.0, "v1": 95.0}))
+    assert after(in_flight(0), facts).traffic.read_back == 5.0
+    other = seen(route=route(as_wanted=False, shares={"v2": 9.0, "v1": 91.0}))
+    assert after(in_flight(0), other).traffic.read_back is None
+
+
+def test_rule_1_nothing_is_entered_before_the_release_with_its_snapshot_is_there():
+    """The plan is the snapshot's: a step of another plan must not be taken before it."""
+    early = spec(steps=({"approval": {}}, {"weight": 72}))
+    status = after(in_flight(-1, early, recorded=False), seen(snapshot=None), early)
+    assert status.candidate.step == -1
+    rules = spec()
+    status = after(status, seen(rules), early, later(1))
+    assert ([s.weight for s in status.steps], weight(status)) == ([5, 50], 5)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from penstock.api.v1alpha1.rollout_status import Phase, Proven, Refusal, RolloutStatus
-from penstock.core.facts import Problem
+from penstock.core.facts import Command, Finding, Problem
 from penstock.core.verdict import Verdict
 from tests.core.rollout.builders import (
     NOW,
@@ -135,9 +135,83 @@ def test_after_a_promotion_the_old_version_is_kept_and_then_forgotten():
 
 
 def test_a_threshold_that_breaks_after_a_promotion_undoes_it():
-    from penstock.core.facts import Finding
-
     broken = analysis(Verdict.WORSE, worse=Finding("cpu", "Rollback", "cpu: 2, at most 1"))
     status = after(promoted(), seen(snapshot=None, analysis=broken))
     assert (status.stable.version, status.phase) == ("v1", Phase.ROLLED_BACK)
     assert status.refused[0].message == "cpu: 2, at most 1"
+
+
+def test_rule_1_a_name_of_a_release_is_never_used_twice():
+    status = after(idle(releases=7), seen(snapshot=None, next_release=3))
+    assert (status.candidate.release, status.releases) == ("fraud-8", 8)
+    status = after(idle(releases=3), seen(snapshot=None, next_release=9))
+    assert (status.candidate.release, status.releases) == ("fraud-9", 9)
+
+
+def test_rule_1_the_release_remembers_what_stable_had_and_what_it_was_started_from():
+    candidate = after(idle(), seen(snapshot=None, generation=4, pods=pods(v1=3))).candidate
+    assert (candidate.stable_pods, candidate.generation, candidate.since) == (3, 4, NOW)
+
+
+def test_rule_1_a_refused_version_gives_way_to_another():
+    refused = idle(refused=(Refusal(version="v2", release="fraud-1", reason="Worse"),))
+    status = after(refused, seen(snapshot=None, pods=pods(v3=1)), rules=spec("v3"))
+    assert status.candidate.version == "v3"
+    assert [r.version for r in status.refused] == ["v2"], "v2 stays refused"
+
+
+def test_rule_1_going_back_to_stable_after_a_refusal_is_healthy():
+    refused = idle(
+        phase=Phase.ROLLED_BACK,
+        refused=(Refusal(version="v2", release="fraud-1", reason="Worse"),),
+    )
+    status = after(refused, seen(snapshot=None), rules=spec("v1"))
+    assert (status.phase, condition(status, "Ready").status) == (Phase.IDLE, "True")
+
+
+def test_rule_1_a_version_superseded_may_come_again_from_step_0():
+    status = after(in_flight(1), seen(pods=pods(v3=1)), rules=spec("v3"))
+    status = after(status, seen(snapshot=None, pods=pods(v3=1)), now=later(1))
+    assert (status.candidate.version, status.candidate.step) == ("v2", -1)
+    assert (status.ended.outcome, status.refused, weight(status)) == ("Superseded", (), 0)
+
+
+def test_rule_1_a_mistake_found_later_does_not_end_a_release_in_flight():
+    problem = Problem("TemplateNotFound", "gone")
+    status = after(in_flight(0), seen(problems=(problem,), analysis=analysis()))
+    assert weight(status) == 50
+
+
+def test_return_within_begins_with_the_promotion_and_a_revert_needs_no_proof():
+    rules = spec(returnWithin="1h")
+    status = after(in_flight(2, rules, phase=Phase.PROMOTING), seen(rules), rules)
+    assert [(p.version, p.until) for p in status.proven] == [("v1", later(3600))]
+    for seconds, straight in ((3599, True), (3600, False)):
+        back = after(status, seen(snapshot=None), spec("v1"), later(seconds))
+        assert (back.candidate.version, back.candidate.straight) == ("v1", straight)
+
+
+def test_a_return_is_still_judged_and_ends_as_returned():
+    proven = idle(proven=(Proven(version="v2", until=later(60)),))
+    full = after(after(proven, seen(snapshot=None)), seen(), now=later(1))
+    done = after(full, seen(), now=later(5))
+    assert (done.phase, done.ended.cause) == (Phase.PROMOTED, "Returned")
+    worse = analysis(Verdict.WORSE, 0, worse=Finding("errors", "Rollback", "4 times"))
+    assert after(full, seen(analysis=worse), now=later(2)).refused[0].version == "v2"
+
+
+def test_an_undone_version_does_not_come_back_straight():
+    status = promoted(proven=(Proven(version="v1", until=later(9999)),))
+    undone = after(status, seen(snapshot=None, commands=(Command("undo", "fraud-1", "a"),)))
+    assert (undone.stable.version, undone.proven) == ("v1", ())
+    again = after(
+        undone, seen(snapshot=None, commands=(Command("retry", "fraud-1", "b"),)), now=later(5)
+    )
+    assert (again.candidate.version, again.candidate.straight) == ("v2", False)
+
+
+def test_after_a_promotion_a_release_in_flight_keeps_the_old_undo_for_its_own_end():
+    status = after(promoted(), seen(snapshot=None, pods=pods(v3=1)), rules=spec("v3"))
+    assert (status.candidate.version, status.previous.version) == ("v3", "v1")
+    aborted = after(status, seen(pods=pods(v3=1)), rules=spec("v2"), now=later(9))
+    assert (aborted.stable.version, aborted.previous.version) == ("v2", "v1")

@@ -89,10 +89,13 @@ def test_rule_7_with_sticky_users_a_version_that_is_alone_stands_twice():
     assert len(split([], 5, sticky=True)) == 2
 
 
-def test_nothing_is_wanted_while_stable_is_unknown_and_all_on_stable_when_contested():
+def test_nothing_is_wanted_while_stable_is_unknown():
     assert shares.wanted(RolloutStatus(), sticky=False) is None
-    want = shares.wanted(status(50, contested="argocd"), sticky=False)
-    assert want.shares == (("v1", 100.0),)
+
+
+def test_rule_8_a_contested_route_goes_to_stable_when_its_release_has_ended():
+    ended = RolloutStatus(stable=Serving(version="v1"), contested="argocd")
+    assert shares.wanted(ended, sticky=False).shares == (("v1", 100.0),)
 
 
 @given(

@@ -172,9 +172,10 @@ class CommandRecord(ApiModel):
 
     verb: str = Field(description="approve, promote, abort, retry, undo or adopt.")
     target: str = Field(
-        description="What it was for: a release, a step of one (`release/step`), or a version."
+        default="",
+        description="What it was for: a release, a step of one (`release/step`), or a version.",
     )
-    id: str = Field(description="Its id; each is taken once.")
+    id: str = Field(default="", description="Its id; each is taken once.")
     at: datetime = Field(description="When the operator saw it.")
     by: str = Field(
         default="unverified", description="Who gave it; `unverified` where nobody vouches for it."

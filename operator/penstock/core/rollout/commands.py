@@ -92,16 +92,24 @@ def _abort(status: RolloutStatus, command: Command, turn: Turn) -> Answer:
     )
 
 
+def _onward(status: RolloutStatus, command: Command) -> str:
+    """Return why a release cannot be sent on by a command; empty when it can."""
+    candidate = status.candidate
+    if candidate is not None and candidate.condemned:
+        return f"{candidate.release} is to be rolled back: {candidate.condemned_because}"
+    return _for_release(status, command)
+
+
 def _promote(status: RolloutStatus, command: Command, turn: Turn) -> Answer:
-    if status.candidate is None or _for_release(status, command):
-        return _for_release(status, command)
+    if status.candidate is None or _onward(status, command):
+        return _onward(status, command)
     candidate = status.candidate.model_copy(update={"commanded": True, "held_by": ""})
     return status.model_copy(update={"candidate": candidate})
 
 
 def _approve(status: RolloutStatus, command: Command, turn: Turn) -> Answer:
-    if status.candidate is None or _for_release(status, command):
-        return _for_release(status, command)
+    if status.candidate is None or _onward(status, command):
+        return _onward(status, command)
     index = status.candidate.step
     if not 0 <= index < len(status.steps):
         return "no step is running yet"
@@ -118,7 +126,8 @@ def _approve(status: RolloutStatus, command: Command, turn: Turn) -> Answer:
 
 
 def _retry(status: RolloutStatus, command: Command, turn: Turn) -> Answer:
-    if not any(_is_meant(r, command) for r in status.refused):
+    at_rest = status.contested and not any(r.reason == ending.CONTESTED for r in status.refused)
+    if not at_rest and not any(_is_meant(r, command) for r in status.refused):
         return f"no refused version has the release {command.target}"
     refused = tuple(r for r in status.refused if not _is_meant(r, command))
     return status.model_copy(

@@ -88,8 +88,9 @@ def _stalled_without_release(status: RolloutStatus, turn: Turn) -> Statement | N
     wanted = status.stable is not None and turn.spec.version != status.stable.version
     if status.phase is Phase.ROLLED_BACK:
         return Statement("Stalled", True, "RolledBack", status.message)
-    if turn.seen.problems and (wanted or not turn.seen.route.exists):
-        return Statement("Stalled", True, turn.seen.problems[0].reason, status.message)
+    problem = turn.seen.problems[0] if wanted and turn.seen.problems else turn.blocked
+    if problem is not None:
+        return Statement("Stalled", True, problem.reason, status.message)
     return None
 
 

@@ -17,7 +17,8 @@ def answer_edits(status: RolloutStatus, turn: Turn) -> RolloutStatus:
     """
     route = turn.seen.route
     if status.contested:
-        return status.model_copy(update={"yielded": status.yielded or route.as_wanted})
+        at_zero = status.candidate is None and route.as_wanted
+        return status.model_copy(update={"yielded": status.yielded or at_zero})
     if route.as_wanted:
         return status.model_copy(update={"routed": True})
     known = status.stable is not None and status.routed and route.exists

@@ -4,6 +4,7 @@ Never the version in the spec: a deleted, restored or replaced Rollout must not 
 """
 
 from penstock.api.v1alpha1.rollout_status import RolloutStatus, Serving
+from penstock.core import plan
 from penstock.core.facts import NO_PODS, Seen
 from penstock.core.rollout.turn import Turn
 
@@ -20,7 +21,9 @@ def adopt(status: RolloutStatus, version: str, turn: Turn) -> RolloutStatus:
     """Return the status with this version as the one that has earned the traffic."""
     pods = turn.seen.pods.get(version, NO_PODS)
     stable = Serving(version=version, since=turn.now, images=pods.images, workloads=pods.workloads)
-    return status.model_copy(update={"stable": stable})
+    total = plan.total_units(turn.spec, turn.seen.route.third)
+    traffic = status.traffic.model_copy(update={"total": total})
+    return status.model_copy(update={"stable": stable, "traffic": traffic})
 
 
 def _told_by(seen: Seen) -> str | None:

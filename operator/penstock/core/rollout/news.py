@@ -32,7 +32,7 @@ def notices(before: RolloutStatus, after: RolloutStatus) -> tuple[Notice, ...]:
         if not command.taken and (command.verb, command.id, command.target) not in known:
             what = f"{command.verb} {command.target}#{command.id} by {command.by}"
             found.append(Notice(True, "CommandRefused", f"{what}: {command.message}"))
-    for revert in after.reverts[-1:] if len(after.reverts) > len(before.reverts) else ():
+    for revert in after.reverts[-1:] if after.reverts[-1:] != before.reverts[-1:] else ():
         text = f"field manager {revert.manager} changed our weights; they were put back"
         found.append(Notice(True, "WeightsPutBack", text))
     return tuple(found)

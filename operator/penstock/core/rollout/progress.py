@@ -54,7 +54,7 @@ def _note_facts(status: RolloutStatus, turn: Turn) -> RolloutStatus:
         return status
     ready = seen.ready(candidate.version) > 0
     unready_since = None if ready else candidate.unready_since or now
-    silent = bool(seen.analysis.silence) and candidate.step >= 0
+    silent = bool(seen.analysis.silence) and status.traffic.weight > 0
     silent_since = (candidate.silent_since or now) if silent else None
     recorded = candidate.recorded or seen.snapshot is not None
     if recorded and not candidate.recorded:
@@ -72,7 +72,7 @@ def _watch_over(status: RolloutStatus, turn: Turn) -> RolloutStatus:
         return status
     if finding := turn.seen.analysis.worse:
         return ending.condemn(status, ending.WORSE, finding.why)
-    if message := _unready_too_long(candidate, turn):
+    if message := _unready_too_long(candidate, status.traffic.weight > 0, turn):
         return ending.condemn(status, ending.NOT_READY, message)
     if message := _silent_too_long(candidate, turn):
         return ending.condemn(status, ending.NO_DATA, message)
@@ -88,13 +88,13 @@ def _waved_through(status: RolloutStatus, candidate: Candidate) -> bool:
     )
 
 
-def _unready_too_long(candidate: Candidate, turn: Turn) -> str:
+def _unready_too_long(candidate: Candidate, has_traffic: bool, turn: Turn) -> str:
     if candidate.unready_since is None:
         return ""
     version, limit = candidate.version, turn.rules.strategy.ready_deadline
-    if candidate.step >= 0 and turn.now - candidate.unready_since >= UNREADY_WITH_TRAFFIC:
+    if has_traffic and turn.now - candidate.unready_since >= UNREADY_WITH_TRAFFIC:
         return f"{version} has had no ready pod for 30s while it has traffic"
-    if candidate.step < 0 and turn.now - candidate.since >= limit:
+    if not has_traffic and turn.now - candidate.unready_since >= limit:
         return f"{version} had no ready pod within readyDeadline {format_duration(limit)}"
     return ""
 
@@ -162,7 +162,9 @@ def _enter(status: RolloutStatus, index: int, turn: Turn) -> RolloutStatus:
     if index >= len(status.steps):
         return _to_full(status, turn)
     step, candidate = status.steps[index], status.candidate
-    if candidate is None or (step.weight is not None and not may_take_traffic(candidate, turn)):
+    if candidate is None or not candidate.recorded:
+        return status.model_copy(update={"phase": Phase.PROGRESSING})
+    if step.weight is not None and not may_take_traffic(candidate, turn):
         return status.model_copy(update={"phase": Phase.PROGRESSING})
     update: dict[str, object] = {
         "steps": plan.with_state(status.steps, index, StepState.RUNNING, since=turn.now),
@@ -231,7 +233,9 @@ def _at_deadline(status: RolloutStatus, step: StepStatus, turn: Turn) -> Rollout
 
 
 def _has_data(turn: Turn) -> bool:
-    return turn.seen.analysis.verdict in (Verdict.SAFE, Verdict.LEARNING)
+    analysis = turn.seen.analysis
+    looked = turn.seen.route.as_wanted and analysis.baked > timedelta(0)
+    return looked and analysis.verdict in (Verdict.SAFE, Verdict.LEARNING)
 
 
 def _to_full(status: RolloutStatus, turn: Turn) -> RolloutStatus:

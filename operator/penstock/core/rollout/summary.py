@@ -1,6 +1,6 @@
 """What a Rollout is doing and why, in one sentence that condition, event and log share."""
 
-from penstock.api.v1alpha1.rollout_status import Candidate, Phase, RolloutStatus
+from penstock.api.v1alpha1.rollout_status import Candidate, Phase, RolloutStatus, StepState
 from penstock.core import plan
 from penstock.core.rollout import progress
 from penstock.core.rollout.turn import Turn
@@ -32,7 +32,7 @@ def _no_stable(turn: Turn) -> str:
 def _at_rest(status: RolloutStatus, stable: str, turn: Turn) -> str:
     wanted = turn.spec.version
     if wanted == stable:
-        return f"{stable} serves"
+        return turn.blocked.message if turn.blocked else f"{stable} serves"
     refusal = next((r for r in status.refused if r.version == wanted), None)
     if refusal is not None:
         return (
@@ -60,7 +60,7 @@ def _in_flight(status: RolloutStatus, candidate: Candidate, turn: Turn) -> str:
     if candidate.step < 0:
         return f"{name}: preparing subsets and routes"
     step = status.steps[min(candidate.step, len(status.steps) - 1)]
-    if step.approval:
+    if step.approval and step.state is not StepState.PASSED:
         return (
             f"{name} at {status.traffic.weight:g} %: waiting for penstock.dev/approve: "
             f"{candidate.release}/{candidate.step}#<id>"

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from penstock.api.v1alpha1.rollout import RolloutSpec
-from penstock.core.facts import Seen
+from penstock.core.facts import Problem, Seen
+from penstock.core.problems import UNTOUCHABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +20,11 @@ class Turn:
     def rules(self) -> RolloutSpec:
         """Return the spec that a release in flight runs on: its snapshot, once there is one."""
         return self.seen.snapshot or self.spec
+
+    @property
+    def blocked(self) -> Problem | None:
+        """Return why not even the version that serves can be routed; None where it can."""
+        problems = self.seen.problems
+        if not self.seen.route.exists:
+            return problems[0] if problems else None
+        return next((p for p in problems if p.reason in UNTOUCHABLE), None)

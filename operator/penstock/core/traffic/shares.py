@@ -41,7 +41,7 @@ def wanted(status: RolloutStatus, sticky: bool) -> Wanted | None:
         return None
     candidate, weight = status.candidate, status.traffic.weight
     total = status.traffic.total
-    if candidate is None or weight <= 0 or status.contested:
+    if candidate is None or weight <= 0:
         return Wanted(((status.stable.version, 100.0),), total, sticky)
     if weight >= 100:
         return Wanted(((candidate.version, 100.0),), total, sticky)
@@ -57,16 +57,21 @@ def destinations(live: Sequence[Destination], want: Wanted, target: Target) -> l
     third = [d for d in live if target.version_of(d.get("destination", {})) is None]
     mine = [d for d in live if d not in third]
     all_units = sum(_units(d, live) for d in third) + sum(_units(d, live) for d in mine)
-    kept = [{**d, "weight": round(_units(d, live) * want.total / max(all_units, 1))} for d in third]
-    ours = want.total - sum(int(d["weight"]) for d in kept)
+    kept = [round(_units(d, live) * want.total / max(all_units, 1)) for d in third]
+    while sum(kept) > want.total:
+        kept[kept.index(max(kept))] -= 1
     pattern = mine[0] if mine else {}
-    return [*_ours(want, ours, pattern, target), *kept]
+    return [
+        *_ours(want, want.total - sum(kept), pattern, target),
+        *({**d, "weight": units} for d, units in zip(third, kept, strict=True)),
+    ]
 
 
 def _ours(want: Wanted, units: int, pattern: Destination, target: Target) -> list[dict[str, Any]]:
     if len(want.shares) == 1:
         version = want.shares[0][0]
-        parts = [units - 1, 1] if want.double else [units]
+        second = min(1, units)
+        parts = [units - second, second] if want.double else [units]
         return [_entry(version, part, pattern, target) for part in parts]
     (candidate, percent), (stable, _) = want.shares
     first = int(percent * units / 100 + 1e-6)

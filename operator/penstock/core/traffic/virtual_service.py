@@ -57,7 +57,7 @@ def read(live: Manifest | None, want: Wanted | None, target: Target, stable: str
     return Route(
         exists=complete,
         as_wanted=as_wanted,
-        shares=shares.seen_shares(lists[0], target) if complete else {},
+        shares=_seen_shares(lists, target) if complete else {},
         since=written_at(live),
         editor="" if as_wanted else editor(live),
         rolled_back=annotations.get(ROLLED_BACK_MARK, ""),
@@ -65,6 +65,13 @@ def read(live: Manifest | None, want: Wanted | None, target: Target, stable: str
         third=any(shares.has_third(one, target) for one in lists),
         version=live["metadata"].get("resourceVersion", ""),
     )
+
+
+def _seen_shares(lists: Sequence[Sequence[Manifest]], target: Target) -> dict[str, float]:
+    """Return each version's share of what is ours, over all routes: they may differ at first."""
+    found = [shares.seen_shares(one, target) for one in lists]
+    versions = dict.fromkeys(version for one in found for version in one)
+    return {v: sum(one.get(v, 0.0) for one in found) / len(found) for v in versions}
 
 
 def _fits(lists: Sequence[Sequence[Manifest]], want: Wanted, target: Target) -> bool:

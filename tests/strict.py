@@ -1,0 +1,234 @@
+"""A cluster that notes whatever would break a mesh, and a stage for every form of a route."""
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+from penstock.core.kinds import (
+    DESTINATION_RULE,
+    ENVOY_FILTER,
+    ROLLOUT,
+    SERVICE,
+    VIRTUAL_SERVICE,
+    Key,
+    key_of,
+)
+from penstock.core.traffic.target import MANAGER
+from tests import fakes
+from tests.fakes import NAMESPACE
+from tests.test_reconciler import SETTINGS, Stage
+
+SERVICES = {"v1": "fraud-a", "v2": "fraud-b", "v3": "fraud-c"}
+ROUTES = {
+    "delegate": {"delegate": "fraud-split"},
+    "own": {"own": {"hosts": ["fraud.example.com"], "gateways": ["mesh"]}},
+    "existing": {"existing": {"virtualService": "shop", "http": ["primary", "fallback"]}},
+}
+NAMES = {"delegate": "fraud-split", "own": "fraud", "existing": "shop"}
+OURS = {"existing": ("primary", "fallback")}
+
+
+@dataclass
+class StrictCluster(fakes.Cluster):
+    """Looks at each write of ours with the eyes of a proxy.
+
+    Attributes:
+        route: Key of the VirtualService that carries the weights.
+        ours: Names of the http routes whose destinations are ours.
+        faults: What would have broken the mesh, or somebody else's work.
+    """
+
+    route: Key = fakes.SPLIT
+    ours: tuple = ("penstock-ml-fraud",)
+    faults: list = field(default_factory=list)
+    subsets: dict = field(default_factory=dict)
+    marks: dict = field(default_factory=dict)
+
+    async def apply(self, kind, manifest, resource_version):
+        """Apply as the server does: what we applied before and no longer do is removed."""
+        where, given = (kind, key_of(manifest)), set(manifest["metadata"].get("annotations", {}))
+        live = self.objects.get(where)
+        if live is not None and live["metadata"]["resourceVersion"] == resource_version:
+            for name in self.marks.get(where, set()) - given:
+                live["metadata"].get("annotations", {}).pop(name, None)
+        self.marks[where] = given
+        return await super().apply(kind, manifest, resource_version)
+
+    def _store(self, kind, manifest, manager):
+        where = kind, key_of(manifest)
+        before = deepcopy(self.objects.get(where))
+        if manager == MANAGER and where == (VIRTUAL_SERVICE, self.route):
+            self.faults += self._of_route(before, manifest)
+        if kind == DESTINATION_RULE:
+            if manager == MANAGER:
+                self.faults += self._of_rule(manifest)
+            self._note_subsets(manifest)
+        if kind == ENVOY_FILTER and self.lists(self.objects.get((VIRTUAL_SERVICE, self.route))):
+            self.faults += self._of_filter()
+        return super()._store(kind, manifest, manager)
+
+    def _note_share(self, manifest):
+        if key_of(manifest) == self.route and self.lists(manifest):
+            shares = self.shares_of(manifest)
+            if not self.shares or self.shares[-1][1] != shares:
+                self.shares.append((self.clock.now, shares))
+
+    def lists(self, virtual_service):
+        """Return the destination lists that are ours."""
+        http = virtual_service["spec"].get("http", []) if virtual_service else []
+        return [r["route"] for r in http if r.get("name") in self.ours and r.get("route")]
+
+    def named(self, virtual_service):
+        """Return the versions that any list of ours names."""
+        lists = self.lists(virtual_service)
+        return {version_of(e) for one in lists for e in one} - {"", None}
+
+    def shares_of(self, virtual_service):
+        """Return the share of each version in the first list of ours, in percent of ours."""
+        first = self.lists(virtual_service)[0]
+        units = {}
+        for entry in first:
+            version = version_of(entry)
+            if version is not None:
+                weight = entry.get("weight", 0) if first[1:] else 100
+                units[version] = units.get(version, 0) + weight
+        total = sum(units.values()) or 1
+        return {version: round(100 * part / total, 2) for version, part in units.items()}
+
+    # what a proxy would find wrong
+
+    def _of_route(self, before, after):
+        found = []
+        for one in self.lists(after):
+            weights = [entry["weight"] for entry in one]
+            if min(weights) < 0 or sum(weights) not in (100, 10_000):
+                found.append(f"weights {weights}")
+            if len(one) == 1 and self._filtered():
+                found.append("a list of one where a filter matches")
+        for version in self.named(after) - self.named(before):
+            found += self._of_new_version(version)
+        for version in self.named(after):
+            if self.shares_of(after).get(version, 0) > 0 and not self._ready(version):
+                found.append(f"{version} gets traffic without a ready pod")
+        return found + _of_the_rest(before, after, self.ours)
+
+    def _of_new_version(self, version):
+        if any("subset" in str(r) for r in self.known(DESTINATION_RULE)) or self.subsets:
+            since = self.subsets.get(version)
+            if since is None:
+                return [f"{version} is named without a subset"]
+            if since + SETTINGS.propagation > self.clock.now:
+                return [f"{version} is named before every proxy knows its subset"]
+        return []
+
+    def _of_rule(self, manifest):
+        there = {subset["name"] for subset in manifest["spec"]["subsets"]}
+        lost = self.named(self.objects.get((VIRTUAL_SERVICE, self.route))) - there
+        return [f"the subset of {version} goes while a route names it" for version in lost]
+
+    def _of_filter(self):
+        live = self.objects[VIRTUAL_SERVICE, self.route]
+        short = [one for one in self.lists(live) if len(one) < 2]
+        return ["a filter matches a list of one"] if short else []
+
+    def _filtered(self):
+        return bool(self.known(ENVOY_FILTER))
+
+    def _note_subsets(self, manifest):
+        there = {subset["name"] for subset in manifest["spec"]["subsets"]}
+        kept = {name: since for name, since in self.subsets.items() if name in there}
+        self.subsets = {**dict.fromkeys(there, self.clock.now), **kept}
+
+    def _ready(self, version):
+        prefix = f"fraud-{version}-"
+        return any(k.plural == "pods" and key.name.startswith(prefix) for k, key in self.objects)
+
+
+def version_of(entry):
+    """Return the version of a destination; "" for the whole service, None for somebody else's."""
+    place = entry["destination"]
+    host = place["host"].split(".")[0]
+    if place.get("subset"):
+        return place["subset"]
+    found = next((version for version, name in SERVICES.items() if name == host), None)
+    return "" if host == "fraud" else found
+
+
+def _of_the_rest(before, after, ours):
+    if before is None:
+        return []
+    found = []
+    old, new = (vs["spec"].get("http", []) for vs in (before, after))
+    if len(old) > len(new):
+        found.append("a route of somebody else is gone")
+    for one, other in zip(old, new, strict=False):
+        if one.get("name") not in ours and one.get("name") and one != other:
+            found.append(f"the route {one['name']} of somebody else was changed")
+        rest = [{k: v for k, v in r.items() if k not in ("route", "name")} for r in (one, other)]
+        if one.get("name") in ours and rest[0] != rest[1]:
+            found.append(f"what somebody else wrote into {one['name']} is gone")
+        third = [[e["destination"] for e in r.get("route", []) if version_of(e) is None]
+                 for r in (one, other)]  # fmt: skip
+        if third[0] != third[1]:
+            found.append("a third destination is gone")
+    return found
+
+
+class StrictStage(Stage):
+    """A stage whose route has one of the forms; `faults` must stay empty."""
+
+    def __init__(self, route="delegate", services=False, sticky=False, **spec):
+        self.clock = fakes.Clock()
+        self.cluster = StrictCluster(
+            self.clock,
+            route=Key(NAMESPACE, NAMES[route]),
+            ours=OURS.get(route, ("penstock-ml-fraud",)),
+        )
+        self.cluster.objects = fakes.furnished(self.clock).objects
+        self.metrics = fakes.Prometheus(self.cluster)
+        self.reports = fakes.Reports()
+        self.start()
+        self._furnish(route, services, sticky)
+        traffic = {"service": "fraud", "route": ROUTES[route]}
+        traffic["endpoints"] = {"services": SERVICES} if services else {"label": "version"}
+        if sticky:
+            traffic["sticky"] = {"header": "x-user-id"}
+        self.cluster.put(ROLLOUT, fakes.rollout(**{"traffic": traffic, **spec}))
+
+    def _furnish(self, route, services, sticky):
+        if services:
+            for version, name in SERVICES.items():
+                spec = {"selector": {"app": "fraud", "version": version}}
+                self._put(SERVICE, name, spec)
+        if route == "existing":
+            host = "fraud-a" if services else "fraud"
+            http = [
+                {"name": "static", "route": [{"destination": {"host": "cdn"}}]},
+                {"name": "primary", "timeout": "3s", "route": [{"destination": {"host": host}}]},
+                {"name": "fallback", "route": [{"destination": {"host": host}}]},
+            ]
+            self._put(VIRTUAL_SERVICE, "shop", {"hosts": ["shop.example.com"], "http": http})
+        if sticky and route == "delegate":
+            delegate = {"name": "fraud-split", "namespace": NAMESPACE}
+            self._put(VIRTUAL_SERVICE, "root", {"http": [{"name": "all", "delegate": delegate}]})
+
+    def _put(self, kind, name, spec):
+        meta = {"name": name, "namespace": NAMESPACE}
+        self.cluster.put(kind, {"metadata": meta, "spec": spec})
+
+    @property
+    def faults(self):
+        return self.cluster.faults
+
+    @property
+    def live(self):
+        """Return the VirtualService that carries the weights."""
+        return self.cluster.objects.get((VIRTUAL_SERVICE, self.cluster.route))
+
+    def condition(self, type_):
+        """Return a condition of the Rollout as (status, reason, message)."""
+        found = next((c for c in self.status.get("conditions", []) if c["type"] == type_), {})
+        return found.get("status"), found.get("reason"), found.get("message", "")
+
+    def edit(self, change, manager="somebody"):
+        """Change the VirtualService as another field manager."""
+        self.cluster.edit(VIRTUAL_SERVICE, self.cluster.route, change, manager)
