@@ -165,7 +165,7 @@ def count(number, failure):
     return hook
 
 
-WRITES = range(28)
+WRITES = range(25)
 
 
 @pytest.mark.parametrize("number", WRITES)
