@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from penstock.api.v1alpha1.rollout_status import Phase, StepState
+from penstock.api.v1alpha1.rollout_status import Phase, Previous, StepState
 from penstock.core.facts import Command, Finding
+from penstock.core.rollout.decide import decide
 from penstock.core.verdict import Verdict
 from tests.core.rollout.builders import (
     LADDER,
@@ -17,6 +18,7 @@ from tests.core.rollout.builders import (
     in_flight,
     later,
     pods,
+    promoted,
     route,
     seen,
     spec,
@@ -411,3 +413,44 @@ def test_rule_1_nothing_is_entered_before_the_release_with_its_snapshot_is_there
     rules = spec()
     status = after(status, seen(rules), early, later(1))
     assert ([s.weight for s in status.steps], weight(status)) == ([5, 50], 5)
+
+
+@pytest.mark.parametrize(
+    ("status", "facts", "at_most"),
+    [
+        (in_flight(-1), seen(pods=pods(v2=0)), 1),
+        (in_flight(0), seen(), 10),
+        (in_flight(2, phase=Phase.PROMOTING), seen(route=route(since=NOW)), 0.5),
+        (in_flight(1, condemned="Worse"), seen(pods=pods(v1=0)), 1),
+        (in_flight(0), seen(deleting=True), 1),
+    ],
+)
+def test_a_release_in_flight_is_looked_at_again_as_soon_as_it_matters(status, facts, at_most):
+    wait = decide(spec(), status, facts, NOW).requeue_after
+    assert timedelta(0) < wait <= timedelta(seconds=at_most)
+
+
+def test_an_old_version_is_forgotten_on_time():
+    wait = decide(spec(), promoted(), seen(snapshot=None), later(3000)).requeue_after
+    assert timedelta(seconds=600) < wait < timedelta(seconds=601)
+    overdue = promoted(previous=Previous(version="v1", until=later(-5)))
+    assert decide(spec("v2"), overdue, seen(snapshot=None), NOW).requeue_after is None
+
+
+def test_a_place_beyond_the_plan_of_an_older_version_is_brought_into_it():
+    lost = in_flight(0).model_copy(update={"steps": ()})
+    lost = lost.model_copy(update={"candidate": lost.candidate.model_copy(update={"step": 7})})
+    status = after(lost, seen())
+    assert (status.candidate.step, len(status.steps), weight(status)) == (1, 2, 5)
+    full = in_flight(2, phase=Phase.PROMOTING)
+    assert after(full, seen(route=route(since=NOW))).candidate.step == 2
+
+
+def test_the_rest_of_the_time_on_a_step_counts_against_its_deadline():
+    eta = {0: (timedelta(minutes=50), timedelta(minutes=90))}
+    facts = seen(analysis=analysis(Verdict.LEARNING, 0, eta=eta))
+    early = condition(after(in_flight(0), facts), "SufficientTraffic")
+    assert early.status == "True"
+    late = condition(after(in_flight(0), facts, now=later(900)), "SufficientTraffic")
+    assert (late.status, late.reason) == ("False", "DeadlineTooShort")
+    assert "about 50m more on this step, 90m" in late.message.replace("1h30m", "90m")
