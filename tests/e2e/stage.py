@@ -139,6 +139,12 @@ class Stage:
             self.place.wait(there, timeout, f"phase {phases}")
         except Exception as error:
             raise AssertionError(f"{error}; the status is {self.status}") from error
+        if {"Idle", "Promoted", "RolledBack"} & set(phases):
+            self.place.wait(self._settled, 10, "the end of the release in force")
+
+    def _settled(self) -> bool:
+        """Return whether the end of a release is in the route: then its finalizer goes."""
+        return not self.rollout["metadata"].get("finalizers")
 
     def await_weight(self, weight: float, timeout: float = PATIENCE) -> None:
         """Wait until the status calls for a weight."""
