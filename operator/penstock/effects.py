@@ -58,32 +58,34 @@ class Effects:
         if world.untouchable or status.stable is None:
             return None
         want = shares.wanted(status, world.double)
-        if world.seen.deleting and world.objects.virtual_service is None:
+        if want is None or (world.seen.deleting and world.objects.virtual_service is None):
             return None
-        rule, stale = await self._destination_rule(world, status, now)
+        at_once = not status.yielded and not _fresh(world, want)
+        routed = at_once and await self._route(world, status, want, now)
+        stale = await self._destination_rule(world, status, now)
         filtered = await self._envoy_filter(world, status)
-        if want is None or status.yielded:
+        if status.yielded:
             return None
-        routed = await self._route(world, status, want, (rule, now))
+        routed = routed or await self._route(world, status, want, now)
         settled = routed and filtered and not stale
         return None if settled else SOON
 
-    async def _destination_rule(
-        self, world: World, status: RolloutStatus, now: datetime
-    ) -> tuple[Manifest | None, bool]:
-        """Return the rule as it now is, and whether it still has subsets that must go later."""
+    async def _destination_rule(self, world: World, status: RolloutStatus, now: datetime) -> bool:
+        """Make the subsets; return whether there are still some that must go later."""
         target, live = world.target, world.objects.destination_rule
-        if target.label is None or status.stable is None or world.seen.deleting:
-            return live, False
+        if target.label is None or status.stable is None:
+            return False
         needed = _versions(status)
         there = destination_rule.subset_versions(live, target)
+        if world.seen.deleting and status.stable.version in there:
+            return False
         retired = [version for version in there if version not in needed]
         keep = bool(retired) and not self._may_retire(world, status, retired, now)
         versions = [*needed, *retired] if keep else needed
         manifest = destination_rule.manifest(target, versions, status.stable.version)
-        if destination_rule.fits(live, manifest):
-            return live, keep
-        return await self._put(DESTINATION_RULE, manifest, live), keep
+        if not destination_rule.fits(live, manifest):
+            await self._put(DESTINATION_RULE, manifest, live)
+        return keep
 
     def _may_retire(
         self, world: World, status: RolloutStatus, retired: list[str], now: datetime
@@ -111,7 +113,7 @@ class Effects:
         return True
 
     async def _route(
-        self, world: World, status: RolloutStatus, want: Wanted, rule_now: tuple[Any, datetime]
+        self, world: World, status: RolloutStatus, want: Wanted, now: datetime
     ) -> bool:
         """Write the route if it is not as wanted and may be; return whether it is as wanted."""
         target, live = world.target, world.objects.virtual_service
@@ -119,18 +121,16 @@ class Effects:
         route = virtual_service.read(live, want, target, stable)
         if route.as_wanted:
             return True
-        if not self._may_name(world, want, rule_now):
+        if not self._may_name(world, want, now):
             return False
         if live is None and not target.owned:
             return True
         await self._write_route(world, want, virtual_service.marks(target, stable))
         return True
 
-    def _may_name(self, world: World, want: Wanted, rule_now: tuple[Any, datetime]) -> bool:
+    def _may_name(self, world: World, want: Wanted, now: datetime) -> bool:
         """Return whether every version that is new to the route has a subset in force."""
-        live = world.seen.route.shares
-        fresh = {version for version in want.versions if version not in live}
-        now = rule_now[1]
+        fresh = _fresh(world, want)
         return not fresh or subsets_in_force(
             world.objects, world.target, fresh, now - self.propagation
         )
@@ -162,14 +162,15 @@ class Effects:
         The mark wins at the next read, so nobody gives the traffic back.
         """
         want = shares.wanted(status, world.double)
-        candidate = world.status.candidate
-        if want is None or candidate is None or world.seen.route.rolled_back:
+        left = world.status.candidate or world.status.previous
+        if want is None or left is None:
             return
         stable = status.stable.version if status.stable else ""
+        route = virtual_service.read(world.objects.virtual_service, want, world.target, stable)
+        if route.as_wanted and route.rolled_back.startswith(f"{left.release}:"):
+            return
         marks = virtual_service.marks(world.target, stable)
-        await self._write_route(
-            world, want, {**marks, ROLLED_BACK_MARK: f"{candidate.release}: {why}"}
-        )
+        await self._write_route(world, want, {**marks, ROLLED_BACK_MARK: f"{left.release}: {why}"})
 
     async def remove_filter(self, namespace: str, name: str, root_namespace: str) -> None:
         """Delete the EnvoyFilter of a Rollout that is gone and whose routes go with it."""
@@ -184,7 +185,21 @@ class Effects:
     async def _put(self, kind: Kind, manifest: Manifest, live: Manifest | None) -> Manifest:
         if live is None:
             return await self.writes.create(kind, manifest)
-        return await self.writes.apply(kind, manifest, live["metadata"]["resourceVersion"])
+        made = await self.writes.apply(kind, manifest, live["metadata"]["resourceVersion"])
+        owners = made["metadata"].get("ownerReferences") or []
+        wanted = manifest["metadata"].get("ownerReferences") or []
+        others = [owner for owner in owners if owner.get("kind") != ROLLOUT.name]
+        if wanted or others == owners:
+            return made
+        # An owner that was set by `create` stays through every `apply` that does not name it.
+        operation = {"op": "add", "path": "/metadata/ownerReferences", "value": others}
+        version = made["metadata"]["resourceVersion"]
+        return await self.writes.patch(kind, key_of(made), [operation], version)
+
+
+def _fresh(world: World, want: Wanted) -> set[str]:
+    """Return the versions that the route does not name yet; without any, nothing is waited for."""
+    return {version for version in want.versions if version not in world.seen.route.shares}
 
 
 def _lean(value: Any) -> Any:  # noqa: ANN401

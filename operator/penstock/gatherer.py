@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from penstock.api.v1alpha1.rollout import RolloutSpec
+from penstock.api.v1alpha1.rollout import OnDelete, RolloutSpec
 from penstock.api.v1alpha1.rollout_status import RolloutStatus
 from penstock.core import pods, problems
 from penstock.core.facts import Problem, Seen
@@ -41,9 +41,14 @@ class Gatherer:
     sighting: Sighting
 
     async def gather(
-        self, body: Manifest, spec: RolloutSpec, status: RolloutStatus, haste: Haste
+        self,
+        body: Manifest,
+        spec: RolloutSpec,
+        status: RolloutStatus,
+        haste: Haste,
+        mistakes: tuple[Problem, ...] = (),
     ) -> World:
-        """Return everything that one turn must know.
+        """Return everything that one turn must know; `mistakes` are those in the spec itself.
 
         Raises:
             TransientError: The API server did not answer.
@@ -53,10 +58,12 @@ class Gatherer:
         key = key_of(body)
         release = await self._release(key, status)
         snapshot = snapshot_of(release) if status.candidate else None
-        target = self._target(body, snapshot or spec, status, spec.version)
+        target = self._target(body, snapshot or spec, status, spec)
         mesh, sticky_problem = await self._mesh(target, release)
         target = self._with_subsets(target, mesh)
-        found = {} if _at_rest(spec, status, body) else await self.workloads.by_version(target, now)
+        relabelled = destination_rule.by_other_label(mesh.destination_rule, target)
+        rest = _at_rest(spec, status, body) and not relabelled
+        found = {} if rest else await self.workloads.by_version(target, now)
         if status.stable is None:
             target = replace(target, known=(*target.known, *found))
         world = World(
@@ -69,12 +76,17 @@ class Gatherer:
             sticky_routes=self._sticky_routes(target),
             templates=await self.obstacles.templates(key.namespace, snapshot or spec, release),
         )
-        wrong = await self.obstacles.problems(world, sticky_problem)
         seen = replace(
             self._seen(world, snapshot, now),
-            problems=wrong,
             pods={version: pods.summary(one) for version, one in found.items()},
         )
+        stable = status.stable.version if status.stable else seen.route.stable_mark
+        wrong = (
+            *mistakes,
+            *problems.of_subsets(target, mesh.destination_rule, stable, seen.ready(stable)),
+            *await self.obstacles.problems(world, sticky_problem),
+        )
+        seen = replace(seen, problems=wrong)
         untouchable = any(p.reason in problems.UNTOUCHABLE for p in wrong)
         world = replace(world, seen=seen, untouchable=untouchable)
         haste = replace(haste, pressing=_presses(world))
@@ -91,15 +103,18 @@ class Gatherer:
         return await self.objects.get(RELEASE, Key(key.namespace, name)) if name else None
 
     def _target(
-        self, body: Manifest, spec: RolloutSpec, status: RolloutStatus, version: str
+        self, body: Manifest, rules: RolloutSpec, status: RolloutStatus, spec: RolloutSpec
     ) -> Target:
+        """Return whose traffic it is, by the rules in force; `onDelete` acts at once."""
         meta = body["metadata"]
         domains = (self.settings.cluster_domain, self.settings.root_namespace)
-        target = target_of(meta["namespace"], meta["name"], meta["uid"], spec, domains)
-        known = [version, *(r.version for r in status.refused), *(p.version for p in status.proven)]
+        target = target_of(meta["namespace"], meta["name"], meta["uid"], rules, domains)
+        known = [spec.version, *(r.version for r in status.refused)]
+        known += [proven.version for proven in status.proven]
         for one in (status.stable, status.candidate, status.previous):
             known += [one.version] if one else []
-        return replace(target, known=tuple(dict.fromkeys(known)))
+        goes = spec.on_delete is OnDelete.REMOVE_ROUTES and target.owned
+        return replace(target, remove_routes=goes, known=tuple(dict.fromkeys(known)))
 
     async def _mesh(
         self, target: Target, release: Manifest | None
@@ -148,21 +163,22 @@ class Gatherer:
             prepared=self._prepared(world.objects, status, target, now),
             commands=commands.parse(meta.get("annotations", {})),
             propagation=self.settings.propagation,
-            next_release=self._next_release(world),
+            next_release=self._next_release(world, route.rolled_back),
             contested_text=text,
         )
 
-    def _next_release(self, world: World) -> int:
-        """Return a number that no Release of this Rollout's name has, not even an older one's."""
+    def _next_release(self, world: World, mark: str) -> int:
+        """Return a number that no Release of this Rollout's name has, not even an older one's.
+
+        Nor one that a mark on the route names: it would roll back a release it is not about.
+        """
         stable = world.status.stable
-        if stable is None or world.status.candidate or world.spec.version == stable.version:
+        serves = stable is not None and world.spec.version == stable.version
+        if world.status.candidate or serves:
             return 1
-        numbers = [0]
-        for release in self.objects.known(RELEASE):
-            name, _, number = release["metadata"]["name"].rpartition("-")
-            if key_of(release).namespace == world.key.namespace and name == world.key.name:
-                numbers.append(int(number) if number.isdecimal() else 0)
-        return max(numbers) + 1
+        marked = Key(world.key.namespace, mark.partition(":")[0])
+        names = [marked, *map(key_of, self.objects.known(RELEASE))]
+        return max(_number_of(key, world.key) for key in names) + 1
 
     def _prepared(
         self, mesh: Objects, status: RolloutStatus, target: Target, now: datetime
@@ -198,6 +214,13 @@ def filter_in_force(mesh: Objects, target: Target, release: str, before: datetim
              for p in live["spec"].get("configPatches", [])]  # fmt: skip
     wanted = envoy_filter.manifest(target, release, names)
     return written is not None and written <= before and live["spec"] == wanted["spec"]
+
+
+def _number_of(release: Key, rollout: Key) -> int:
+    """Return which release of the Rollout one of that name is; 0 for none."""
+    name, _, number = release.name.rpartition("-")
+    ours = (release.namespace, name) == (rollout.namespace, rollout.name)
+    return int(number) if ours and number.isdecimal() else 0
 
 
 def _presses(world: World) -> bool:

@@ -95,13 +95,13 @@ class Observer:
             memory.baselines.clear()
             memory.newest.clear()
         waiting = watched.end_of(memory.done + 1) + lag
-        compared = bool(memory.baselines)
+        looks = bool(memory.baselines) and waiting <= now and not haste.pressing
         if not haste.pressing:
             if watched.step >= 0 and isinstance(watched.subject, Subject):
                 await self._catch_up(memory, watched, due, haste.urgent)
             memory.done = max(memory.done, due)
         sight = self._sight(memory, watched, now, lag)
-        return replace(sight, due=waiting) if compared and waiting <= now else sight
+        return replace(sight, due=waiting) if looks else sight
 
     def _memory(self, namespace: str, watched: Watched, records: Mapping[str, str]) -> Memory:
         key = (namespace, watched.release)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.api.v1alpha1.rollout_status import RolloutStatus
+from penstock.core.facts import Problem
 from penstock.core.kinds import (
     DESTINATION_RULE,
     ENVOY_FILTER,
@@ -66,14 +67,18 @@ class Reconciler:
             TransientError: Nothing is lost; the next turn goes on from the written status.
         """
         status = RolloutStatus.model_validate(body.get("status", {}))
+        mistakes: tuple[Problem, ...] = ()
         try:
             spec = RolloutSpec.model_validate(body["spec"])
         except ValidationError as error:
-            await self._refuse(body, status, error)
-            return None
+            snapshot = await self.releases.stand_in(body, status)
+            if snapshot is None:
+                await self._refuse(body, status, error)
+                return None
+            spec, mistakes = snapshot, (invalid.problem(error),)
         now = self.clock()
         haste = Haste(now, urgent=urgent or asyncio.Event())
-        world = await self.gatherer.gather(body, spec, status, haste)
+        world = await self.gatherer.gather(body, spec, status, haste, mistakes)
         self._note_lateness(world)
         self._note_interests(world)
         decision = decide(spec, status, world.seen, now)
@@ -84,7 +89,8 @@ class Reconciler:
     async def _refuse(self, body: Manifest, status: RolloutStatus, error: ValidationError) -> None:
         refused = invalid.refuse(status, body["metadata"].get("generation", 0), error, self.clock())
         if news.essence(refused) != news.essence(status):
-            await self.effects.status(body, refused)
+            body = await self.effects.status(body, refused)
+        await self.effects.finalizer(body, False)
 
     async def _apply(self, world: World, decision: Decision, now: datetime) -> timedelta | None:
         before, after = world.status, decision.status
@@ -127,8 +133,8 @@ class Reconciler:
         if not news.falls_back(world.status, after) or after.ended is None:
             return
         refusal = next((r for r in after.refused if r.release == after.ended.release), None)
-        reason = refusal.reason if refusal else after.ended.outcome
-        why = f"{reason}: {after.ended.message}"
+        ended = (after.ended.outcome, after.ended.message)
+        why = ": ".join((refusal.reason, refusal.message) if refusal else ended)
         LOG.error("%s: the status cannot be written; rolled back in the mesh first", world.key)
         await self.effects.roll_back_unrecorded(world, after, why)
 

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.api.v1alpha1 import API_VERSION
+from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.api.v1alpha1.rollout_status import Candidate, Ended, RolloutStatus
 from penstock.core.kinds import RELEASE, ROLLOUT, Key, Manifest, key_of
 from penstock.core.traffic.target import MANAGED_BY, MANAGER, ROLLOUT_LABEL
+from penstock.gatherer import FINALIZER
 from penstock.ports import ConflictError, Objects, Writes
-from penstock.world import World
+from penstock.world import World, snapshot_of
 
 
 @dataclass
@@ -17,6 +19,23 @@ class Releases:
 
     objects: Objects
     writes: Writes
+
+    async def stand_in(self, body: Manifest, status: RolloutStatus) -> RolloutSpec | None:
+        """Return what to go on with where the spec cannot be read: the snapshot, suspended.
+
+        A release in flight can so be rolled back, and its end be brought about. None where there
+        is neither, or no snapshot.
+        """
+        meta, ended = body["metadata"], status.ended.release if status.ended else ""
+        name = status.candidate.release if status.candidate else ended
+        if status.candidate is None and FINALIZER not in meta.get("finalizers", []):
+            return None
+        release = await self.objects.get(RELEASE, Key(meta["namespace"], name)) if name else None
+        snapshot, version = snapshot_of(release), body["spec"].get("version")
+        if snapshot is None:
+            return None
+        named = version if isinstance(version, str) and version else snapshot.version
+        return snapshot.model_copy(update={"suspend": True, "version": named})
 
     async def create(self, world: World, status: RolloutStatus) -> None:
         """Create the Release of a release that has none yet."""

@@ -28,12 +28,20 @@ def _expand(step: Step) -> StepStatus:
 
 def bake(step: StepStatus) -> timedelta:
     """Return the least time with data on a step."""
-    return parse_duration(step.bake or "0s")
+    return _read(step.bake, DEFAULT_BAKE)
 
 
 def deadline(step: StepStatus) -> timedelta:
     """Return the wall time after which `onInconclusive` decides."""
-    return parse_duration(step.deadline or "0s")
+    return _read(step.deadline, DEFAULT_DEADLINE)
+
+
+def _read(text: str, default: timedelta) -> timedelta:
+    """Return a duration of a status; the default where an operator of another version wrote it."""
+    try:
+        return parse_duration(text or "0s")
+    except ValueError:
+        return default
 
 
 def next_exposures(steps: Sequence[StepStatus]) -> tuple[float, ...]:

@@ -9,6 +9,7 @@ from penstock.core import queries
 from penstock.core.facts import Problem
 from penstock.core.kinds import Key, Manifest, key_of
 from penstock.core.queries import Arm, Subject, Unusable
+from penstock.core.traffic import destination_rule
 from penstock.core.traffic import virtual_service as vs
 from penstock.core.traffic.target import MANAGED_BY, MANAGER, Target
 
@@ -17,6 +18,7 @@ UNTOUCHABLE = frozenset(
         "RouteTaken",
         "RouteNotFound",
         "RouteNotOurs",
+        "SubsetWouldBeEmpty",
         "VirtualServiceNotFound",
         "VirtualServiceTaken",
     }
@@ -92,7 +94,22 @@ def of_route(
         found += _of_existing(target, live)
     elif target.route.own is not None:
         found += _of_own(target, live, others)
+    if target.owned and live is not None:
+        found += _of_strangers(target, live)
     return tuple(found)
+
+
+def of_subsets(
+    target: Target, rule: Manifest | None, stable: str, ready: int
+) -> tuple[Problem, ...]:
+    """Return whether the subset that serves would be empty, because its pods lack a new label."""
+    if ready or not stable or not destination_rule.by_other_label(rule, target):
+        return ()
+    text = (
+        f"no ready pod has the label {target.label}={stable}, so nothing would serve any more: "
+        f"label the pods of {stable} first, or leave traffic.endpoints.label as it was"
+    )
+    return (Problem("SubsetWouldBeEmpty", text),)
 
 
 def _of_existing(target: Target, live: Manifest | None) -> list[Problem]:
@@ -105,6 +122,12 @@ def _of_existing(target: Target, live: Manifest | None) -> list[Problem]:
     if missing:
         text = f"VirtualService {name} has no http route named {', '.join(missing)}"
         return [Problem("RouteNotFound", text)]
+    return _of_strangers(target, live)
+
+
+def _of_strangers(target: Target, live: Manifest) -> list[Problem]:
+    """Return whether a route of ours sends nothing to the service: nothing in it is ours then."""
+    name = target.virtual_service
     for _, route in vs.our_routes(live, target):
         places = [d.get("destination", {}) for d in route.get("route") or []]
         if all(target.version_of(place) is None for place in places):

@@ -22,6 +22,11 @@ class Phase(StrEnum):
     PROMOTED = "Promoted"
     ROLLED_BACK = "RolledBack"
 
+    @classmethod
+    def _missing_(cls, value: object) -> "Phase":
+        """Read what a newer operator wrote: the next decision says it anew."""
+        return cls.IDLE
+
 
 class StepState(StrEnum):
     """Where one step of a release stands."""
@@ -31,6 +36,11 @@ class StepState(StrEnum):
     PASSED = "Passed"
     SKIPPED = "Skipped"
     FAILED = "Failed"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "StepState":
+        """Read what a newer operator wrote; nothing has passed that is not known to have."""
+        return cls.PENDING
 
 
 class Serving(ApiModel):

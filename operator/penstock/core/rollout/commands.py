@@ -17,6 +17,7 @@ from penstock.core.rollout.turn import Turn
 
 VERBS = ("abort", "approve", "promote", "retry", "undo", "adopt")
 KEPT = 30
+UNDONE = "Undone"
 
 Answer = RolloutStatus | str
 
@@ -147,6 +148,8 @@ def _is_meant(refusal: Refusal, command: Command) -> bool:
 
 def _undo(status: RolloutStatus, command: Command, turn: Turn) -> Answer:
     previous = status.previous
+    if any(r.release == command.target and r.at == turn.now for r in status.refused):
+        return status
     if previous is None or previous.until is None or previous.until <= turn.now:
         return "the old version is no longer kept (afterPromotion.keepOld is over)"
     if status.candidate is not None:
@@ -155,7 +158,7 @@ def _undo(status: RolloutStatus, command: Command, turn: Turn) -> Answer:
         return f"the release that can be undone is {previous.release}, not {command.target}"
     if turn.seen.ready(previous.version) == 0:
         return f"{previous.version} has no ready pod to go back to"
-    return undo(status, "Undone", f"undone by {command.by}", turn)
+    return undo(status, UNDONE, f"undone by {command.by}", turn)
 
 
 def undo(status: RolloutStatus, reason: str, message: str, turn: Turn) -> RolloutStatus:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from penstock.api.v1alpha1.rollout_status import Revert, RolloutStatus
-from penstock.core.rollout import ending
+from penstock.core.rollout import commands, ending
 from penstock.core.rollout.turn import Turn
 
 WITHIN = timedelta(minutes=5)
@@ -35,9 +35,11 @@ def answer_edits(status: RolloutStatus, turn: Turn) -> RolloutStatus:
 
 def obey_mark(status: RolloutStatus, turn: Turn) -> RolloutStatus:
     """Return the status after a rollback that was written to the route before the status."""
-    candidate, mark = status.candidate, turn.seen.route.rolled_back
-    release, _, message = mark.partition(": ")
-    if candidate is None or release != candidate.release:
-        return status
+    candidate, previous = status.candidate, status.previous
+    release, _, message = turn.seen.route.rolled_back.partition(": ")
     reason, _, text = message.partition(": ")
-    return ending.condemn(status, reason or ending.ABORTED, text or message)
+    if candidate is not None and release == candidate.release:
+        return ending.condemn(status, reason or ending.ABORTED, text or message)
+    if candidate is None and previous is not None and release == previous.release:
+        return commands.undo(status, reason or commands.UNDONE, text or message, turn)
+    return status

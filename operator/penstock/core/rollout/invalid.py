@@ -5,15 +5,24 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from penstock.api.v1alpha1.rollout_status import Condition, RolloutStatus
+from penstock.core.facts import Problem
+
+INVALID = "InvalidSpec"
+
+
+def problem(error: ValidationError) -> Problem:
+    """Return the mistakes of a spec in a sentence."""
+    text = "; ".join(
+        f"spec.{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()
+    )
+    return Problem(INVALID, text)
 
 
 def refuse(
     status: RolloutStatus, generation: int, error: ValidationError, now: datetime
 ) -> RolloutStatus:
     """Return the status with the mistakes of the spec in its conditions."""
-    text = "; ".join(
-        f"spec.{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()
-    )
+    text = problem(error).message
     said = (
         ("Ready", "False"),
         ("Reconciling", "False"),
@@ -29,7 +38,7 @@ def refuse(
             Condition(
                 type=type_,
                 status=value,
-                reason="InvalidSpec",
+                reason=INVALID,
                 message=text,
                 last_transition_time=now if moved or old is None else old.last_transition_time,
                 observed_generation=generation,

@@ -41,7 +41,8 @@ def notices(before: RolloutStatus, after: RolloutStatus) -> tuple[Notice, ...]:
 def essence(status: RolloutStatus) -> dict[str, Any]:
     """Return what makes a status worth a write at once; the rest waits for a checkpoint.
 
-    Left out are numbers that change with every look: rates, forecasts, shares, messages.
+    Left out are numbers that change with every look: rates, forecasts, shares, and the messages
+    of a release in flight. At rest no checkpoint comes, so what is said then is said at once.
     """
     content = status.model_dump(exclude={"analysis", "message"})
     content["conditions"] = [
@@ -49,6 +50,8 @@ def essence(status: RolloutStatus) -> dict[str, Any]:
         for c in status.conditions
         if c.type != "SufficientTraffic" or c.status == "False"
     ]
+    if status.candidate is None:
+        content["texts"] = (status.message, *(c.message for c in status.conditions))
     content["steps"] = [(s.weight, s.state, s.since, s.by) for s in status.steps]
     content["traffic"] = (status.traffic.weight, status.traffic.total)
     if content["candidate"]:
@@ -67,6 +70,10 @@ def moves_forward(before: RolloutStatus, after: RolloutStatus) -> bool:
 
 
 def falls_back(before: RolloutStatus, after: RolloutStatus) -> bool:
-    """Return whether the candidate loses its traffic: the one effect that may go first."""
+    """Return whether a version loses its traffic to the one before: that effect may go first."""
+    if before.candidate is None:
+        back = before.previous.version if before.previous else None
+        stable = [status.stable.version if status.stable else "" for status in (before, after)]
+        return stable[0] != stable[1] == back
     gone = after.candidate is None and after.phase is not Phase.PROMOTED
-    return before.candidate is not None and before.traffic.weight > 0 and gone
+    return before.traffic.weight > 0 and gone

@@ -58,7 +58,9 @@ def _note_facts(status: RolloutStatus, turn: Turn) -> RolloutStatus:
     silent_since = (candidate.silent_since or now) if silent else None
     recorded = candidate.recorded or seen.snapshot is not None
     if recorded and not candidate.recorded:
-        status = status.model_copy(update={"steps": plan.expand(turn.rules)})
+        total = plan.total_units(turn.rules, seen.route.third)
+        traffic = status.traffic.model_copy(update={"total": total})
+        status = status.model_copy(update={"steps": plan.expand(turn.rules), "traffic": traffic})
     pods = seen.pods.get(candidate.version)
     if pods and pods.ready:
         status = _with(status, images=pods.images, workloads=pods.workloads)
@@ -124,6 +126,8 @@ def stopped(status: RolloutStatus, candidate: Candidate, turn: Turn) -> str:
     seen = turn.seen
     if candidate.recorded and seen.snapshot is None:
         return f"Release {candidate.release} was deleted: say abort, or restore it"
+    if turn.unreadable:
+        return turn.unreadable.message
     if turn.spec.suspend:
         return "suspended by spec.suspend"
     if candidate.held_by:

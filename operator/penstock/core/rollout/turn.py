@@ -6,6 +6,7 @@ from datetime import datetime
 from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.core.facts import Problem, Seen
 from penstock.core.problems import UNTOUCHABLE
+from penstock.core.rollout.invalid import INVALID
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,11 @@ class Turn:
     def rules(self) -> RolloutSpec:
         """Return the spec that a release in flight runs on: its snapshot, once there is one."""
         return self.seen.snapshot or self.spec
+
+    @property
+    def unreadable(self) -> Problem | None:
+        """Return what is wrong with a spec that the snapshot stands in for; None for none."""
+        return next((p for p in self.seen.problems if p.reason == INVALID), None)
 
     @property
     def blocked(self) -> Problem | None:

@@ -33,6 +33,12 @@ def subset_versions(live: Mapping[str, Any] | None, target: Target) -> tuple[str
     return tuple(version for version in found if version)
 
 
+def by_other_label(live: Mapping[str, Any] | None, target: Target) -> bool:
+    """Return whether the live subsets tell the versions apart by another label than the spec."""
+    subsets = live.get("spec", {}).get("subsets") or [] if live and target.label else []
+    return any(str(target.label) not in subset.get("labels", {}) for subset in subsets)
+
+
 def fits(live: Mapping[str, Any] | None, want: Mapping[str, Any]) -> bool:
     """Return whether the live object says what is wanted."""
     if live is None:

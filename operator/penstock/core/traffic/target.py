@@ -126,6 +126,11 @@ class Target:
             result["ownerReferences"] = [{**owner, "uid": self.uid}]
         return result
 
+    def is_owner(self, live: Mapping[str, Any]) -> bool:
+        """Return whether an object goes with the Rollout when that is deleted."""
+        owners = live["metadata"].get("ownerReferences") or []
+        return any(owner.get("uid") == self.uid for owner in owners)
+
 
 def target_of(
     namespace: str, name: str, uid: str, spec: RolloutSpec, domains: tuple[str, str]

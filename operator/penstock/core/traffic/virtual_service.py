@@ -93,11 +93,12 @@ def _expected(target: Target) -> int:
 
 
 def _envelope_fits(live: Manifest, target: Target) -> bool:
-    """Return whether hosts and gateways of a VirtualService of ours are as the spec says."""
+    """Return whether hosts, gateways and owner of a VirtualService of ours are as the spec says."""
     if not target.owned:
         return True
     wanted, spec = _envelope(target), live.get("spec", {})
-    return {k: spec.get(k) for k in ("hosts", "gateways") if spec.get(k)} == wanted
+    same = {k: spec.get(k) for k in ("hosts", "gateways") if spec.get(k)} == wanted
+    return same and target.is_owner(live) == target.remove_routes
 
 
 def _envelope(target: Target) -> dict[str, list[str]]:
