@@ -40,18 +40,20 @@ class StrictCluster(fakes.Cluster):
     route: Key = fakes.SPLIT
     ours: tuple = ("penstock-ml-fraud",)
     faults: list = field(default_factory=list)
+    labelled: bool = True
     subsets: dict = field(default_factory=dict)
     marks: dict = field(default_factory=dict)
 
     async def apply(self, kind, manifest, resource_version):
-        """Apply as the server does: what we applied before and no longer do is removed."""
+        """Apply as the server does: what we no longer say goes, what others say stays."""
         where, given = (kind, key_of(manifest)), set(manifest["metadata"].get("annotations", {}))
         live = self.objects.get(where)
         if live is not None and live["metadata"]["resourceVersion"] == resource_version:
             for name in self.marks.get(where, set()) - given:
                 live["metadata"].get("annotations", {}).pop(name, None)
         self.marks[where] = given
-        return await super().apply(kind, manifest, resource_version)
+        spec = {**(live or {}).get("spec", {}), **manifest["spec"]}
+        return await super().apply(kind, {**manifest, "spec": spec}, resource_version)
 
     def _store(self, kind, manifest, manager):
         where = kind, key_of(manifest)
@@ -65,6 +67,12 @@ class StrictCluster(fakes.Cluster):
         if kind == ENVOY_FILTER and self.lists(self.objects.get((VIRTUAL_SERVICE, self.route))):
             self.faults += self._of_filter()
         return super()._store(kind, manifest, manager)
+
+    def lose(self, kind, key):
+        """Delete an object as somebody else would."""
+        self.objects.pop((kind, key), None)
+        if kind == DESTINATION_RULE:
+            self.subsets.clear()
 
     def _note_share(self, manifest):
         if key_of(manifest) == self.route and self.lists(manifest):
@@ -106,13 +114,32 @@ class StrictCluster(fakes.Cluster):
                 found.append("a list of one where a filter matches")
         for version in self.named(after) - self.named(before):
             found += self._of_new_version(version)
-        for version in self.named(after):
-            if self.shares_of(after).get(version, 0) > 0 and not self._ready(version):
+            if before and not self._ready(version) and self.shares_of(after)[version] > 0:
                 found.append(f"{version} gets traffic without a ready pod")
+        found += self._of_shares(before, after)
         return found + _of_the_rest(before, after, self.ours)
 
+    def _of_shares(self, before, after):
+        """Nobody gets more than the written status says, and what is refused gets no more."""
+        status = self.objects[ROLLOUT, fakes.KEY].get("status", {})
+        stable = status.get("stable", {}).get("version")
+        old = self.shares_of(before) if self.lists(before) else {}
+        new, found = self.shares_of(after), []
+        candidate = status.get("candidate", {}).get("version")
+        allowed = {candidate: status.get("traffic", {}).get("weight", 0)}
+        if "penstock.dev/rolled-back" in after["metadata"].get("annotations", {}):
+            allowed[status.get("previous", {}).get("version")] = 100
+        refused = {r["version"] for r in status.get("refused", [])}
+        for version, share in new.items():
+            grown = share > old.get(version, 0)
+            if version != stable and grown and share > allowed.get(version, 0):
+                found.append(f"{version} gets {share} %, more than the status says")
+            if version in refused - {stable} and grown:
+                found.append(f"{version} gets {share} % and is refused")
+        return found
+
     def _of_new_version(self, version):
-        if any("subset" in str(r) for r in self.known(DESTINATION_RULE)) or self.subsets:
+        if self.labelled:
             since = self.subsets.get(version)
             if since is None:
                 return [f"{version} is named without a subset"]
@@ -182,6 +209,7 @@ class StrictStage(Stage):
             self.clock,
             route=Key(NAMESPACE, NAMES[route]),
             ours=OURS.get(route, ("penstock-ml-fraud",)),
+            labelled=not services,
         )
         self.cluster.objects = fakes.furnished(self.clock).objects
         self.metrics = fakes.Prometheus(self.cluster)

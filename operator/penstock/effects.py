@@ -70,6 +70,16 @@ class Effects:
         settled = routed and filtered and not stale
         return None if settled else SOON
 
+    def moves_route(self, world: World, status: RolloutStatus, now: datetime) -> bool:
+        """Return whether the route is to be written now."""
+        want, live = shares.wanted(status, world.double), world.objects.virtual_service
+        if world.untouchable or want is None or status.yielded or status.stable is None:
+            return False
+        if live is None and (world.seen.deleting or not world.target.owned):
+            return False
+        route = virtual_service.read(live, want, world.target, status.stable.version)
+        return not route.as_wanted and self._may_name(world, want, now)
+
     async def _destination_rule(self, world: World, status: RolloutStatus, now: datetime) -> bool:
         """Make the subsets; return whether there are still some that must go later."""
         target, live = world.target, world.objects.destination_rule
@@ -79,7 +89,8 @@ class Effects:
         there = destination_rule.subset_versions(live, target)
         if world.seen.deleting and status.stable.version in there:
             return False
-        retired = [version for version in there if version not in needed]
+        named = [version for version in world.seen.route.shares if version]
+        retired = [v for v in dict.fromkeys((*there, *named)) if v not in needed]
         keep = bool(retired) and not self._may_retire(world, status, retired, now)
         versions = [*needed, *retired] if keep else needed
         manifest = destination_rule.manifest(target, versions, status.stable.version)
@@ -118,15 +129,11 @@ class Effects:
         """Write the route if it is not as wanted and may be; return whether it is as wanted."""
         target, live = world.target, world.objects.virtual_service
         stable = status.stable.version if status.stable else ""
-        route = virtual_service.read(live, want, target, stable)
-        if route.as_wanted:
+        if self.moves_route(world, status, now):
+            await self._write_route(world, want, virtual_service.marks(target, stable))
             return True
-        if not self._may_name(world, want, now):
-            return False
-        if live is None and not target.owned:
-            return True
-        await self._write_route(world, want, virtual_service.marks(target, stable))
-        return True
+        nothing = live is None and not target.owned
+        return nothing or virtual_service.read(live, want, target, stable).as_wanted
 
     def _may_name(self, world: World, want: Wanted, now: datetime) -> bool:
         """Return whether every version that is new to the route has a subset in force."""
@@ -156,14 +163,16 @@ class Effects:
             VIRTUAL_SERVICE, key_of(live), operations, live["metadata"]["resourceVersion"]
         )
 
-    async def roll_back_unrecorded(self, world: World, status: RolloutStatus, why: str) -> None:
+    async def roll_back_unrecorded(
+        self, world: World, status: RolloutStatus, why: str, now: datetime
+    ) -> None:
         """Take the candidate's traffic although the status cannot be written; leave a mark.
 
         The mark wins at the next read, so nobody gives the traffic back.
         """
         want = shares.wanted(status, world.double)
         left = world.status.candidate or world.status.previous
-        if want is None or left is None:
+        if want is None or left is None or not self._may_name(world, want, now):
             return
         stable = status.stable.version if status.stable else ""
         route = virtual_service.read(world.objects.virtual_service, want, world.target, stable)

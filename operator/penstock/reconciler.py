@@ -106,9 +106,14 @@ class Reconciler:
         return _soonest(decision.requeue_after, more, _next_look(world, after, now))
 
     async def _commit(self, world: World, after: RolloutStatus, now: datetime) -> Manifest:
-        """Write the status if it says something new, or if a checkpoint is due."""
+        """Write the status if it says something new, or if a checkpoint is due.
+
+        Also before the route is written on its own: the precondition then tells an operator whose
+        view of the Rollout is old that the weight it holds was left.
+        """
         before = world.status
         fresh = news.essence(before) != news.essence(after)
+        fresh = fresh or self.effects.moves_route(world, after, now)
         due = after.candidate is not None and self._checkpoint_due(world, now)
         if not fresh and not due:
             return world.body
@@ -119,7 +124,7 @@ class Reconciler:
         except ConflictError:
             raise
         except TransientError:
-            await self._save_users(world, after)
+            await self._save_users(world, after, now)
             raise
         self._checkpoints[world.key] = now
         self._tell(world, before, after)
@@ -128,7 +133,7 @@ class Reconciler:
     def _checkpoint_due(self, world: World, now: datetime) -> bool:
         return now - self._checkpoints.setdefault(world.key, now) >= CHECKPOINT
 
-    async def _save_users(self, world: World, after: RolloutStatus) -> None:
+    async def _save_users(self, world: World, after: RolloutStatus, now: datetime) -> None:
         """Roll back in the mesh when the status, for whatever reason, cannot be written."""
         if not news.falls_back(world.status, after) or after.ended is None:
             return
@@ -136,7 +141,7 @@ class Reconciler:
         ended = (after.ended.outcome, after.ended.message)
         why = ": ".join((refusal.reason, refusal.message) if refusal else ended)
         LOG.error("%s: the status cannot be written; rolled back in the mesh first", world.key)
-        await self.effects.roll_back_unrecorded(world, after, why)
+        await self.effects.roll_back_unrecorded(world, after, why, now)
 
     async def _keep_records(self, world: World, after: RolloutStatus) -> None:
         await self.releases.create(world, after)

@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from tests.bed.api import ApiError
 from tests.bed.binaries import find_or_build, istio_crds
 from tests.bed.processes import BedError
 from tests.bench import many, reaction
@@ -43,9 +44,10 @@ def main() -> int:
                 rows[name] = BENCHES[name](rig)
     except KeyboardInterrupt:
         print("bench: stopped", file=sys.stderr)
-    except BedError as error:
+    except (ApiError, BedError) as error:
         print(f"bench: {error}", file=sys.stderr)
-    _show(rows)
+    if rows:
+        _show(rows)
     finished = len(rows) == len(options.names or BENCHES)
     return 0 if finished and all(_met(found) for found in rows.values()) else 1
 

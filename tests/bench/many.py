@@ -148,6 +148,14 @@ def busy(rig: Rig) -> list[Row]:
     return [*_cost_rows(*spread), *_burst_rows(*_looks(rig, "started all at once"))]
 
 
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """How many looks were at most so many seconds late, by bound, in a span of time."""
+
+    late: dict[float, float]
+    seconds: float
+
+
 def _release(fleet: Fleet, version: str, weight: float, over: float = 0.0) -> None:
     """Name a version in every spec, evenly over so many seconds; wait for the weight."""
     began = time.time()
@@ -158,30 +166,31 @@ def _release(fleet: Fleet, version: str, weight: float, over: float = 0.0) -> No
     fleet.await_status(there, f"{version} named, weight {weight:g}", 180)
 
 
-def _looks(rig: Rig, what: str) -> tuple[dict[float, float], Cost]:
-    """Return how many looks were at most so many seconds late, by bound, and the cost."""
+def _looks(rig: Rig, what: str) -> tuple[Looks, Cost]:
+    """Watch all looks for a while, when the release has settled."""
     time.sleep(SETTLE_SECONDS)
-    before = _lateness(rig)
+    began, before = time.time(), _lateness(rig)
     cost = rig.cost(BUSY_SECONDS, f"{BUSY} releases, {what}")
-    return {bound: count - before[bound] for bound, count in _lateness(rig).items()}, cost
+    after, seconds = _lateness(rig), time.time() - began
+    return Looks({bound: n - before[bound] for bound, n in after.items()}, seconds), cost
 
 
-def _late(looks: dict[float, float], cost: Cost) -> tuple[str, bool]:
+def _late(looks: Looks) -> tuple[str, bool]:
     """Return the lateness in words, and whether every look was taken and in time."""
-    total, expected = looks[math.inf], BUSY * cost.seconds / INTERVAL
+    total, expected = looks.late[math.inf], BUSY * looks.seconds / INTERVAL
     p50, p99, most = (
-        next(bound for bound in sorted(looks) if looks[bound] >= share * total)
+        next(bound for bound in sorted(looks.late) if looks.late[bound] >= share * total)
         for share in (0.5, 0.99, 1.0)
     )
     text = (
-        f"{looks[LATE_TARGET]:.0f} of {total:.0f} ({expected:.0f} were due); "
+        f"{looks.late[LATE_TARGET]:.0f} of {total:.0f} ({expected:.0f} were due); "
         f"late by p50 ≤ {p50:g}, p99 ≤ {p99:g}, max ≤ {most:g} s"
     )
-    return text, looks[LATE_TARGET] == total and total >= 0.98 * expected
+    return text, looks.late[LATE_TARGET] == total and total >= 0.98 * expected
 
 
-def _cost_rows(looks: dict[float, float], cost: Cost) -> list[Row]:
-    text, met = _late(looks, cost)
+def _cost_rows(looks: Looks, cost: Cost) -> list[Row]:
+    text, met = _late(looks)
     what = f"{BUSY} releases, interval {INTERVAL}s, 2 metrics: looks in time ({LATE_TARGET:g} s)"
     asked = cost.asked.total() / cost.seconds
     return [
@@ -192,8 +201,8 @@ def _cost_rows(looks: dict[float, float], cost: Cost) -> list[Row]:
     ]
 
 
-def _burst_rows(looks: dict[float, float], cost: Cost) -> list[Row]:
-    text, _ = _late(looks, cost)
+def _burst_rows(looks: Looks, _: Cost) -> list[Row]:
+    text, _ = _late(looks)
     return [Row("  the same, all started at once, so that looks fall together", text)]
 
 

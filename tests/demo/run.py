@@ -7,6 +7,7 @@ from contextlib import nullcontext
 
 from rich.console import Console
 
+from tests.bed.api import ApiError
 from tests.bed.bed import Bed
 from tests.bed.binaries import BuildError, find_or_build, istio_crds
 from tests.bed.operator import REPOSITORY
@@ -32,7 +33,7 @@ def run(*, stay: bool) -> int:
         with Bed.start(_progress(console), crds=REPOSITORY / "crds") as bed:
             _play(bed, console, stay=stay)
             _say(console, "ending the bed")
-    except (BedError, BuildError) as error:
+    except (ApiError, BedError, BuildError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     return 0

@@ -38,7 +38,8 @@ class Route:
         exists: Every VirtualService and route that carries our weights is there.
         as_wanted: Our destinations are what the written status calls for.
         shares: The versions named, and their share of all that is ours, in percent.
-        since: When our destinations were last written by us; None when never.
+        since: When our destinations were last written by us, or the list by somebody who left
+            them as they were; None where nothing tells.
         editor: The field manager that changed our destinations since then; empty if none did.
         rolled_back: Release that a mark on the VirtualService calls rolled back.
         stable_mark: The version that a mark of ours calls stable.

@@ -55,10 +55,10 @@ def test_the_virtual_service_is_the_one_that_the_route_names():
 
 def test_a_destination_rule_that_somebody_changed_does_not_fit():
     want = destination_rule.manifest(target(), ["v1", "v2"], "v1")
-    live = {**want, "spec": {**want["spec"], "trafficPolicy": {}, "exportTo": None}}
-    assert destination_rule.fits(live, want), "what is empty says nothing"
+    live = {**want, "spec": {**want["spec"], "trafficPolicy": {"tls": {"mode": "DISABLE"}}}}
+    assert destination_rule.fits(live, want), "an apply would not take away what others say"
     changes = [
-        {**want, "spec": {**want["spec"], "trafficPolicy": {"tls": {"mode": "DISABLE"}}}},
+        {**want, "spec": {**want["spec"], "host": "other"}},
         {**want, "metadata": {**want["metadata"], "annotations": {}}},
         {**want, "metadata": {**want["metadata"], "ownerReferences": [{"uid": "x"}]}},
         destination_rule.manifest(target(), ["v2", "v1"], "v1"),

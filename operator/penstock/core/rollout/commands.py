@@ -173,10 +173,11 @@ def undo(status: RolloutStatus, reason: str, message: str, turn: Turn) -> Rollou
         message=message,
         at=turn.now,
     )
+    both = (left.version, previous.version)
     back = first_sight.adopt(status, previous.version, turn)
     return back.model_copy(
         update={
-            "refused": (*(r for r in status.refused if r.version != left.version), refusal),
+            "refused": (*(r for r in status.refused if r.version not in both), refusal),
             "previous": None,
             "proven": tuple(p for p in status.proven if p.version != previous.version),
             "phase": Phase.ROLLED_BACK,

@@ -81,6 +81,8 @@ def why_stalled(status: RolloutStatus, turn: Turn) -> Statement | None:
         return Statement("Stalled", True, "StableHasNoReadyPods", status.message)
     if turn.unreadable:
         return Statement("Stalled", True, turn.unreadable.reason, status.message)
+    if turn.lost:
+        return Statement("Stalled", True, "RouteNotFound", status.message)
     if candidate.recorded and turn.seen.snapshot is None:
         return Statement("Stalled", True, "ReleaseMissing", status.message)
     return None

@@ -128,6 +128,8 @@ def stopped(status: RolloutStatus, candidate: Candidate, turn: Turn) -> str:
         return f"Release {candidate.release} was deleted: say abort, or restore it"
     if turn.unreadable:
         return turn.unreadable.message
+    if turn.lost:
+        return turn.lost
     if turn.spec.suspend:
         return "suspended by spec.suspend"
     if candidate.held_by:

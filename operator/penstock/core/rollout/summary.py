@@ -54,7 +54,7 @@ def _in_flight(status: RolloutStatus, candidate: Candidate, turn: Turn) -> str:
             f"ready pod to take the traffic: bring stable's pods back"
         )
     if status.phase is Phase.PROMOTING:
-        return f"{name} gets all traffic"
+        return f"{name} gets all traffic{'; ' if turn.lost else ''}{turn.lost}"
     if why := progress.stopped(status, candidate, turn):
         return f"{name}: {why}"
     if candidate.step < 0:
@@ -70,6 +70,11 @@ def _in_flight(status: RolloutStatus, candidate: Candidate, turn: Turn) -> str:
 
 def _evidence(status: RolloutStatus, turn: Turn) -> str:
     analysis = turn.seen.analysis
+    if not turn.seen.route.as_wanted:
+        return "the route does not have this weight yet, so nothing is judged"
+    version = status.candidate.version if status.candidate else ""
+    if turn.seen.route.shares.get(version) == 0:
+        return "this is less than one unit of the route's weights: give third destinations less"
     if analysis.silence:
         return f"no data ({analysis.silence}); the weight stays"
     if analysis.mistrust:

@@ -28,6 +28,15 @@ class Turn:
         return next((p for p in self.seen.problems if p.reason == INVALID), None)
 
     @property
+    def lost(self) -> str:
+        """Return that the user's own route is gone, in a sentence; empty where it is there."""
+        existing = self.rules.traffic.route.existing
+        if existing is None or self.seen.route.exists:
+            return ""
+        name, routes = existing.virtual_service, ", ".join(existing.http)
+        return f"VirtualService {name} or its http route {routes} is gone: restore it, or say abort"
+
+    @property
     def blocked(self) -> Problem | None:
         """Return why not even the version that serves can be routed; None where it can."""
         problems = self.seen.problems

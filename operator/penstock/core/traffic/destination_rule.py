@@ -40,7 +40,7 @@ def by_other_label(live: Mapping[str, Any] | None, target: Target) -> bool:
 
 
 def fits(live: Mapping[str, Any] | None, want: Mapping[str, Any]) -> bool:
-    """Return whether the live object says what is wanted."""
+    """Return whether the live object says what is wanted, whatever else it says."""
     if live is None:
         return False
     meta, wanted_meta = live["metadata"], want["metadata"]
@@ -50,8 +50,5 @@ def fits(live: Mapping[str, Any] | None, want: Mapping[str, Any]) -> bool:
         for key, value in wanted_meta[part].items()
     )
     owned = meta.get("ownerReferences", []) == wanted_meta.get("ownerReferences", [])
-    return marks and owned and _stripped(live["spec"]) == _stripped(want["spec"])
-
-
-def _stripped(spec: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in spec.items() if value not in (None, [], {})}
+    said = all(live["spec"].get(key) == value for key, value in want["spec"].items())
+    return marks and owned and said

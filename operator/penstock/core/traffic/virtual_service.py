@@ -58,7 +58,7 @@ def read(live: Manifest | None, want: Wanted | None, target: Target, stable: str
         exists=complete,
         as_wanted=as_wanted,
         shares=_seen_shares(lists, target) if complete else {},
-        since=written_at(live),
+        since=written_at(live) or _list_written_at(live),
         editor="" if as_wanted else editor(live),
         rolled_back=annotations.get(ROLLED_BACK_MARK, ""),
         stable_mark=mark,
@@ -165,13 +165,27 @@ def written_at(live: Manifest) -> datetime | None:
     return max(times) + timedelta(seconds=1) if times else None
 
 
-def editor(live: Manifest) -> str:
-    """Return who owns the routes of the object, where it is not us; empty where it is."""
-    owners = [
+def _list_written_at(live: Manifest) -> datetime | None:
+    """Return when anybody last wrote the routes, rounded up: they are as they are since then.
+
+    Somebody who writes but a timeout into the list takes our record of having written it away.
+    """
+    times = [_parse(time) for time, _ in _owners(live) if time]
+    return max(times) + timedelta(seconds=1) if times else None
+
+
+def _owners(live: Manifest) -> list[tuple[str, str]]:
+    """Return time and name of the managers that own the routes of the object."""
+    return [
         (entry.get("time", ""), entry.get("manager", ""))
         for entry in live["metadata"].get("managedFields", [])
         if "f:http" in entry.get("fieldsV1", {}).get("f:spec", {})
     ]
+
+
+def editor(live: Manifest) -> str:
+    """Return who owns the routes of the object, where it is not us; empty where it is."""
+    owners = _owners(live)
     if not owners or any(manager == MANAGER for _, manager in owners):
         return ""
     return str(max(owners)[1])
