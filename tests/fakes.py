@@ -1,7 +1,7 @@
 """In-memory outside systems, behind the same ports as the real ones, in virtual time."""
 
+import pickle
 import re
-from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -23,6 +23,11 @@ from penstock.ports import ConflictError, TransientError
 START = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 NAMESPACE, CATALOGUE = "ml", "penstock-system"
 READY = {"conditions": [{"type": "Ready", "status": "True"}]}
+
+
+def copied(value):
+    """Return a deep copy; for what JSON can hold this is many times as fast as `copy.deepcopy`."""
+    return pickle.loads(pickle.dumps(value))
 
 
 @dataclass
@@ -63,13 +68,13 @@ class Cluster:
     # reads
 
     async def get(self, kind, key):
-        return deepcopy(self.objects.get((kind, key)))
+        return copied(self.objects.get((kind, key)))
 
     def peek(self, kind, key):
-        return deepcopy(self.objects.get((kind, key)))
+        return copied(self.objects.get((kind, key)))
 
     def known(self, kind):
-        return [deepcopy(o) for (k, _), o in self.objects.items() if k == kind]
+        return [copied(o) for (k, _), o in self.objects.items() if k == kind]
 
     async def select(self, kind, namespace, selector):
         return [
@@ -86,7 +91,7 @@ class Cluster:
             key = key_of(manifest)
             if (kind, key) in self.objects:
                 raise ConflictError(f"{key} exists")
-            made = deepcopy(manifest)
+            made = copied(manifest)
             made["metadata"] |= {
                 "uid": f"uid-{self.version}",
                 "generation": 1,
@@ -97,14 +102,14 @@ class Cluster:
     async def apply(self, kind, manifest, resource_version):
         with self._write(kind, f"apply {kind.name}"):
             live = self._fresh(kind, key_of(manifest), resource_version)
-            meta = {**live["metadata"], **deepcopy(manifest["metadata"])}
+            meta = {**live["metadata"], **copied(manifest["metadata"])}
             for part in ("labels", "annotations"):
                 meta[part] = {**live["metadata"].get(part, {}), **meta.get(part, {})}
-            return self._store(kind, {**live, **deepcopy(manifest), "metadata": meta}, MANAGER)
+            return self._store(kind, {**live, **copied(manifest), "metadata": meta}, MANAGER)
 
     async def patch(self, kind, key, operations, resource_version):
         with self._write(kind, f"patch {kind.name}"):
-            live = deepcopy(self._fresh(kind, key, resource_version))
+            live = copied(self._fresh(kind, key, resource_version))
             for operation in operations:
                 _patch(live, operation)
             meta = live["metadata"]
@@ -117,7 +122,7 @@ class Cluster:
         with self._write(kind, f"status {kind.name}"):
             key = key_of(manifest)
             live = self._fresh(kind, key, manifest["metadata"]["resourceVersion"])
-            content = deepcopy({**live, "status": manifest["status"]})
+            content = copied({**live, "status": manifest["status"]})
             return self._store(kind, content, None)
 
     async def delete(self, kind, key, resource_version):
@@ -142,7 +147,7 @@ class Cluster:
         self.objects[kind, key_of(manifest)] = manifest
         if kind == VIRTUAL_SERVICE:
             self._note_share(manifest)
-        return deepcopy(manifest)
+        return copied(manifest)
 
     def _note_share(self, manifest):
         shares = shares_of(manifest)
@@ -154,7 +159,7 @@ class Cluster:
     def put(self, kind, manifest):
         """Create or replace an object as somebody else would."""
         old = self.objects.get((kind, key_of(manifest)))
-        made = deepcopy(manifest)
+        made = copied(manifest)
         meta = made["metadata"]
         meta.setdefault("uid", old["metadata"]["uid"] if old else f"uid-{self.version}")
         meta.setdefault("creationTimestamp", self.clock.now.isoformat())
@@ -166,7 +171,7 @@ class Cluster:
 
     def edit(self, kind, key, change, manager="somebody"):
         """Change an object as another field manager."""
-        live = deepcopy(self.objects[kind, key])
+        live = copied(self.objects[kind, key])
         change(live)
         live["metadata"]["managedFields"] = []
         return self._store(kind, live, manager)
@@ -214,7 +219,7 @@ def _patch(live, operation):
     for part in parts[:-1]:
         node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
     last = int(parts[-1]) if isinstance(node, list) else parts[-1]
-    node[last] = deepcopy(operation["value"])
+    node[last] = copied(operation["value"])
 
 
 def _own(manifest, manager, now):
@@ -380,7 +385,7 @@ def rollout(**spec):
         "apiVersion": "penstock.dev/v1alpha1",
         "kind": "Rollout",
         "metadata": {"name": KEY.name, "namespace": KEY.namespace},
-        "spec": deepcopy(SPEC) | spec,
+        "spec": copied(SPEC) | spec,
     }
 
 

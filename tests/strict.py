@@ -1,6 +1,5 @@
 """A cluster that notes whatever would break a mesh, and a stage for every form of a route."""
 
-from copy import deepcopy
 from dataclasses import dataclass, field
 
 from penstock.core.kinds import (
@@ -57,7 +56,7 @@ class StrictCluster(fakes.Cluster):
 
     def _store(self, kind, manifest, manager):
         where = kind, key_of(manifest)
-        before = deepcopy(self.objects.get(where))
+        before = fakes.copied(self.objects.get(where))
         if manager == MANAGER and where == (VIRTUAL_SERVICE, self.route):
             self.faults += self._of_route(before, manifest)
         if kind == DESTINATION_RULE:

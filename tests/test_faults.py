@@ -1,6 +1,5 @@
 """What goes wrong around a release: refused writes, lost objects, other hands, other versions."""
 
-from copy import deepcopy
 from datetime import timedelta
 
 import pytest
@@ -184,7 +183,7 @@ async def test_rule_7_another_service_takes_nothing_from_the_one_that_serves(rou
     """A route that names the old host keeps its subsets; what to do is said."""
     stage = StrictStage(route)
     await stage.settle()
-    before = deepcopy((stage.live["spec"], rule_of(stage)["spec"]))
+    before = fakes.copied((stage.live["spec"], rule_of(stage)["spec"]))
     meta = {"name": "fraud-new", "namespace": NAMESPACE}
     stage.cluster.put(SERVICE, {"metadata": meta, "spec": {"selector": {"app": "fraud"}}})
     traffic = stage.cluster.objects[ROLLOUT, KEY]["spec"]["traffic"]
@@ -352,14 +351,14 @@ class TwoOperators(StrictStage):
         super().start()
 
     async def turn(self):
-        body = deepcopy(self.cluster.objects[ROLLOUT, KEY])
+        body = fakes.copied(self.cluster.objects[ROLLOUT, KEY])
         version = body["metadata"]["resourceVersion"]
         if not self.history or self.history[-1]["metadata"]["resourceVersion"] != version:
             self.history.append(body)
         self.turns += 1
         one = self.other if self.turns % 2 else self.reconciler
         if self.turns % 2:
-            body = deepcopy(self.history[max(len(self.history) - 1 - self.lag, 0)])
+            body = fakes.copied(self.history[max(len(self.history) - 1 - self.lag, 0)])
         try:
             delay = await one.reconcile(body)
         except ConflictError:

@@ -16,7 +16,7 @@ from penstock.core.kinds import (
     Manifest,
     key_of,
 )
-from penstock.core.rollout import commands
+from penstock.core.rollout import commands, ending
 from penstock.core.traffic import destination_rule, envoy_filter, shares, virtual_service
 from penstock.core.traffic.target import STABLE_MARK, Target, target_of
 from penstock.obstacles import Obstacles
@@ -152,7 +152,9 @@ class Gatherer:
         stable = status.stable.version if status.stable else ""
         route = virtual_service.read(world.objects.virtual_service, want, target, stable)
         route = replace(route, stable_mark=route.stable_mark or _stable_mark(world.objects))
-        text = virtual_service.contested_text(target, status.contested or route.editor)
+        text = virtual_service.contested_text(
+            target, status.contested or route.editor, _disputed(status) or meta["name"]
+        )
         return Seen(
             name=meta["name"],
             generation=meta.get("generation", 0),
@@ -253,3 +255,11 @@ def _stable_mark(mesh: Objects) -> str:
     rule = mesh.destination_rule
     mark = rule["metadata"].get("annotations", {}).get(STABLE_MARK, "") if rule else ""
     return str(mark)
+
+
+def _disputed(status: RolloutStatus) -> str:
+    """Return the release that somebody else's edits stop; empty where none is tried."""
+    if status.candidate is not None:
+        return status.candidate.release
+    contested = [r.release for r in status.refused if r.reason == ending.CONTESTED]
+    return contested[-1] if contested else ""

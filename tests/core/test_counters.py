@@ -382,7 +382,7 @@ replicas = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     targets,
     replicas,
@@ -424,7 +424,7 @@ def test_nothing_is_made_up_in_a_busy_world(seed):
         nothing_is_made_up(reader, world.targets, world.instants[-1])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(events, st.integers(0, 9), st.booleans(), st.sampled_from([5.0, 10.0, 20.0]))
 def test_everything_is_counted_when_nothing_odd_happens(events, phase, good, interval):
     seen = (-1.0, "stable", False), (-1.0, "stable", True)

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from penstock.core import evidence, sentences
 from penstock.core.evidence import Evidence
@@ -87,6 +88,7 @@ def verdict_of(seen: Evidence, has_data: bool, alpha: float, miss_rate: float) -
     return Verdict.SAFE if seen.safe >= -math.log(miss_rate) else Verdict.LEARNING
 
 
+@lru_cache(maxsize=512)
 def judge(record: Record, *, name: str, step: int, alpha: float, miss_rate: float) -> Judgement:
     """Return the verdict on a metric; depends on nothing but the arguments.
 

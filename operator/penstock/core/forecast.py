@@ -6,6 +6,7 @@ looks, so a release is simulated on a geometric grid of moments, a few hundred r
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +75,7 @@ class Forecast:
     bound: float | None
 
 
+@lru_cache(maxsize=256)
 def until_safe(traffic: Traffic, proof: Proof) -> Forecast:
     """Return when the step of an equally good candidate passes, by seeded simulation."""
     if min(traffic.candidate_per_second, traffic.stable_per_second) <= 0:

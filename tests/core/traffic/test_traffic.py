@@ -213,11 +213,11 @@ def test_hosts_of_an_own_object_are_put_back():
 
 
 def test_the_text_for_the_contested_has_the_exact_cure():
-    text = virtual_service.contested_text(target(EXISTING), "argocd-controller")
+    text = virtual_service.contested_text(target(EXISTING), "argocd-controller", "fraud-1")
     assert "argocd-controller" in text
     assert "jqPathExpressions: ['.spec.http[] | select(.name == \"primary\") | .route']" in text
     assert "name: fraud, namespace: ml" in text
-    assert "jsonPointers: [/spec/http]" in virtual_service.contested_text(target(), "x")
+    assert "jsonPointers: [/spec/http]" in virtual_service.contested_text(target(), "x", "")
 
 
 def test_a_destination_rule_has_a_subset_per_version_and_says_what_is_stable():

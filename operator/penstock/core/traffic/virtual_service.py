@@ -195,7 +195,7 @@ def _parse(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def contested_text(target: Target, manager: str) -> str:
+def contested_text(target: Target, manager: str, release: str) -> str:
     """Return what to tell somebody whose tool keeps changing our weights, with the exact cure."""
     if target.route.existing is None:
         paths = "jsonPointers: [/spec/http]"
@@ -207,5 +207,6 @@ def contested_text(target: Target, manager: str) -> str:
         f"{target.virtual_service}: all traffic was put on stable once, and we no longer "
         f"fight. Let it ignore them (Argo CD: ignoreDifferences: [{{group: networking.istio.io, "
         f"kind: VirtualService, name: {target.virtual_service}, namespace: {target.namespace}, "
-        f"{paths}}}] with syncOptions RespectIgnoreDifferences=true), then say retry"
+        f"{paths}}}] with syncOptions RespectIgnoreDifferences=true), then annotate with "
+        f"penstock.dev/retry: {release}#<id>"
     )
