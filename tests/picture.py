@@ -12,7 +12,7 @@ from typing import Any
 import matplotlib as mpl
 
 from penstock.core.looks import ROW_BYTES
-from penstock.core.record import Record
+from penstock.core.metric_record import MetricRecord
 from tests.bed.bed import Bed
 from tests.bed.operator import REPOSITORY
 from tests.bed.recorder import Change
@@ -99,7 +99,7 @@ def _odds(release: dict[str, Any]) -> dict[str, Sequence[tuple[float, float]]]:
     A step passes when every metric is safe, and one that is worse suffices: so the least of the
     odds for safe, the greatest for worse.
     """
-    records = [Record.decode(text) for text in release["status"]["records"].values()]
+    records = [MetricRecord.decode(text).first for text in release["status"]["records"].values()]
     safe: dict[float, float] = {}
     worse: dict[float, float] = {}
     for record in records:

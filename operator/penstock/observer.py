@@ -34,7 +34,7 @@ class Memory:
     release: str
     ledger: Ledger
     done: int
-    baselines: dict[str, Baseline | None] = field(default_factory=dict)
+    baselines: dict[str, tuple[Baseline | None, ...]] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     newest: dict[str, int] = field(default_factory=dict)
     step: int = -2
@@ -60,10 +60,14 @@ class Observer:
         """Return whether a metric has series of stable under these matchers, now."""
         asked = [
             queries.proportion_query(
-                rail.proportion, rail.connection, subject, now - self._lag([rail]), None
+                counted.proportion,
+                rail.connection,
+                subject.with_args(rail.args),
+                now - self._lag([rail]),
+                None,
             )
             for rail in rails
-            if rail.proportion
+            for counted in rail.counted
         ]
         usable = [query for query in asked if isinstance(query, Query)]
         for answer in await self._metrics.read(usable):
@@ -138,20 +142,22 @@ class Observer:
         self, memory: Memory, watched: Watched, number: int, urgent: asyncio.Event
     ) -> bool:
         """Take one look; return whether anything answered."""
-        asked: list[tuple[Guardrail, Query]] = []
+        asked: list[tuple[Guardrail, list[Query]]] = []
         for rail in watched.rails:
-            query = self._query(memory, watched, rail, number)
-            if isinstance(query, Unusable):
-                memory.reasons[rail.name] = query.reason
+            made = self._queries(memory, watched, rail, number)
+            if isinstance(made, Unusable):
+                memory.reasons[rail.name] = made.reason
             else:
-                asked.append((rail, query))
-        answers = await self._read([query for _, query in asked], urgent)
-        for (rail, _), answer in zip(asked, answers, strict=True):
-            if rail.proportion:
-                self._count(memory, watched, rail, number, answer)
+                asked.append((rail, made))
+        answers = list(await self._read([q for _, some in asked for q in some], urgent))
+        answered = any(not isinstance(answer, Unreadable) for answer in answers)
+        for rail, some in asked:
+            mine, answers = answers[: len(some)], answers[len(some) :]
+            if rail.counted:
+                self._count(memory, watched, rail, number, mine)
             else:
-                self._note_value(memory, watched, rail, number, answer)
-        return any(not isinstance(answer, Unreadable) for answer in answers)
+                self._note_value(memory, watched, rail, number, mine[0])
+        return answered
 
     async def _read(self, asked: Sequence[Query], urgent: asyncio.Event) -> Sequence[Answer]:
         """Return the answers, unless something urgent comes first: a rollback does not wait."""
@@ -164,35 +170,67 @@ class Observer:
             raise InterruptedTurnError
         return reading.result()
 
-    def _query(
+    def _queries(
         self, memory: Memory, watched: Watched, rail: Guardrail, number: int
-    ) -> Query | Unusable:
+    ) -> list[Query] | Unusable:
+        """Return what is asked for a look: one query per proportion, or the one of a threshold."""
         subject, at = watched.subject, watched.end_of(number)
         if isinstance(subject, Unusable):
             return subject
-        if rail.proportion:
-            before = memory.baselines.get(rail.name)
+        subject = subject.with_args(rail.args)
+        made: list[Query] = []
+        for counted, before in zip(rail.counted, self._baselines(memory, rail), strict=True):
             previous = before.at if before else None
-            return queries.proportion_query(rail.proportion, rail.connection, subject, at, previous)
-        text = rail.threshold.query if rail.threshold else ""
-        return queries.value_query(text, rail.connection, subject, at)
+            query = queries.proportion_query(
+                counted.proportion, rail.connection, subject, at, previous
+            )
+            if isinstance(query, Unusable):
+                return query
+            made.append(query)
+        if rail.threshold:
+            query = queries.value_query(rail.threshold.query, rail.connection, subject, at)
+            return query if isinstance(query, Unusable) else [query]
+        return made
+
+    def _baselines(self, memory: Memory, rail: Guardrail) -> tuple[Baseline | None, ...]:
+        return memory.baselines.get(rail.name, (None,) * len(rail.counted))
 
     def _count(
-        self, memory: Memory, watched: Watched, rail: Guardrail, number: int, answer: Answer
+        self,
+        memory: Memory,
+        watched: Watched,
+        rail: Guardrail,
+        number: int,
+        answers: Sequence[Answer],
     ) -> None:
-        before = memory.baselines.get(rail.name)
-        counts, after = take_look(before, answer, watched.end_of(number), watched.since)
-        memory.baselines[rail.name] = after
-        if isinstance(counts, NoLook):
-            memory.reasons[rail.name] = counts.reason
+        """Count one look of all proportions of a metric, or of none of them.
+
+        What one of them gained while another could not be counted stays for the next look.
+        """
+        taken = [
+            take_look(before, answer, watched.end_of(number), watched.since)
+            for before, answer in zip(self._baselines(memory, rail), answers, strict=True)
+        ]
+        counts = [one for one, _ in taken if not isinstance(one, NoLook)]
+        whole = len(counts) == len(taken)
+        memory.baselines[rail.name] = tuple(
+            after if whole or isinstance(one, NoLook) else before
+            for before, (one, after) in zip(self._baselines(memory, rail), taken, strict=True)
+        )
+        reasons = [one.reason for one, _ in taken if isinstance(one, NoLook)]
+        if reasons:
+            memory.reasons[rail.name] = reasons[0]
             return
         record = memory.ledger.proportions[rail.name]
-        look = look_of(counts, watched, number, record.tolerated)
-        if not look.has_data:
+        looks = [
+            look_of(one, watched, number, part.record)
+            for one, part in zip(counts, record.parts, strict=True)
+        ]
+        if not looks[0].has_data:
             memory.reasons[rail.name] = "no requests"
             return
         memory.newest[rail.name] = number
-        memory.ledger = memory.ledger.with_proportion(rail.name, record.with_look(look))
+        memory.ledger = memory.ledger.with_proportion(rail.name, record.with_looks(looks))
 
     def _note_value(
         self, memory: Memory, watched: Watched, rail: Guardrail, number: int, answer: Answer
@@ -232,7 +270,7 @@ class Observer:
         for rail in watched.rails:
             number = memory.newest.get(rail.name)
             heard = watched.since if number is None else watched.end_of(number)
-            if rail.proportion and now - max(heard, watched.since) > grace:
+            if rail.counted and now - max(heard, watched.since) > grace:
                 quiet[rail.name] = memory.reasons.get(rail.name, "nothing was read yet")
         return quiet
 

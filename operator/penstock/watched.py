@@ -13,8 +13,10 @@ from penstock.core.counters import LookCounts
 from penstock.core.facts import Analysis
 from penstock.core.judging import Opinion
 from penstock.core.ledger import Guardrail, Ledger
-from penstock.core.looks import Counts, Look, worst_cell
+from penstock.core.looks import Counts, Look, least_cell, worst_cell
 from penstock.core.queries import Subject, Unusable
+from penstock.core.record import Record
+from penstock.core.stats.nulls import Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +104,18 @@ class Sight:
     due: datetime | None = None
 
 
-def look_of(counts: LookCounts, watched: Watched, number: int, tolerated: float) -> Look:
+def look_of(counts: LookCounts, watched: Watched, number: int, record: Record) -> Look:
     """Return the look that was counted."""
     candidate, stable = watched.pods
+    cells, (least, most) = counts.candidate, record.tolerated
+    too_few = Side.LESS in record.terms.tolerance.sides
     return Look(
         number=number,
         step=watched.step,
         candidate=counts.candidate_counts,
         stable=counts.stable_counts,
-        worst=worst_cell(counts.candidate, tolerated) if counts.candidate else Counts(),
+        worst=worst_cell(cells, most),
+        least=least_cell(cells, least) if too_few else Counts(),
         candidate_pods=max(candidate, 1),
         stable_pods=max(stable, 1),
         warm=watched.warm(number),

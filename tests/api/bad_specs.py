@@ -136,7 +136,7 @@ REFUSED: dict[str, tuple[Callable[[Spec], None], str]] = {
     ),
     "a tolerance on a value": (
         _metrics({"name": "a", "value": VALUE, "maxIncrease": 10}),
-        "maxIncrease and slack belong",
+        "belong to a template",
     ),
     "two metrics of one name": (
         _metrics({"template": "istio-errors"}, {"template": "istio-errors"}),
@@ -165,8 +165,8 @@ GOOD_TEMPLATE: Spec = {
     "proportion": {"total": "requests_total{$variant}", "bad": 'requests_total{code="5",$variant}'}
 }
 REFUSED_TEMPLATES: dict[str, tuple[Callable[[Spec], None], str]] = {
-    "no form": (_drop("proportion"), "exactly one of proportion, value"),
-    "two forms": (_set("value", VALUE), "exactly one of proportion, value"),
+    "no form": (_drop("proportion"), "exactly one of proportion, distribution, value"),
+    "two forms": (_set("value", VALUE), "exactly one of proportion, distribution, value"),
     "no counter of bad requests": (_drop("proportion.bad"), "exactly one of bad, good"),
     "bad and good": (_set("proportion.good", "a{$variant}"), "exactly one of bad, good"),
     "no total": (_drop("proportion.total"), "proportion.total"),

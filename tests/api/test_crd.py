@@ -83,7 +83,8 @@ def test_durations_and_percentages_say_their_unit():
     for path, node in nodes(SCHEMAS["Rollout"]["properties"]["spec"]):
         if "[0-9]{1,7}ms" in node.get("pattern", ""):
             assert "duration" in node["description"], path
-        if node.get("type") in ("number", "integer") and "metrics[].value." not in path:
+        of_values = "metrics[].value." in path or "edges[]" in path
+        if node.get("type") in ("number", "integer") and not of_values:
             assert any(unit in node["description"] for unit in ("percent", "count")), path
 
 

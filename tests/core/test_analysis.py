@@ -5,13 +5,14 @@ import pytest
 
 from penstock.core.analysis import NoteKind, guardrail_alpha, judge, verdict_of
 from penstock.core.evidence import Evidence
+from penstock.core.metric_record import MetricRecord
 from penstock.core.record import Calibration, Counts, Record
 from penstock.core.verdict import Verdict
 from tests.core.evidence_streams import Stream, look, record, terms
 
 
 def judged(kept, step=0):
-    return judge(kept, name="errors", step=step, alpha=0.005, miss_rate=0.05)
+    return judge(MetricRecord.of(kept), name="errors", step=step, alpha=0.005, miss_rate=0.05)
 
 
 def kinds(judgement):
@@ -71,7 +72,7 @@ def test_a_burst_of_one_scrape_target_does_not_act_and_says_so():
     kept = record(Stream(), 60).with_look(look(61, (100, 60), (900, 5), worst=(60, 60)))
     passing, staying = (
         judged(kept),
-        judge(kept, name="errors", step=0, alpha=0.005, miss_rate=1e-30),
+        judge(MetricRecord.of(kept), name="errors", step=0, alpha=0.005, miss_rate=1e-30),
     )
     assert (passing.verdict, staying.verdict) == (Verdict.SAFE, Verdict.LEARNING)
     assert "more than tolerated, but one scrape target in one look carries it" in staying.why
@@ -118,12 +119,12 @@ def test_two_versions_that_always_fail_ask_an_empty_question():
 
 
 def test_pods_that_differ_too_much_cannot_be_resolved():
-    fixed = terms(calibration=Calibration(spread=0.7))
+    fixed = terms(calibration=Calibration(spread=0.2))
     result = judged(record(Stream(pods=1), 5, fixed))
     assert kinds(result) == [NoteKind.CANNOT_RESOLVE]
-    assert result.margin == pytest.approx(math.exp(2.9 * 0.7 * math.sqrt(1 + 1 / 18)))
-    assert "3 candidate pods would do" in result.notes[0].text
-    enough = judged(record(Stream(pods=3), 5, fixed))
+    assert result.margin == pytest.approx(math.exp(2.9 * 0.2 * math.sqrt(1 + 1 / 18)))
+    assert "only more than 2.2 times stable can be told; 6 would do" in result.notes[0].text
+    enough = judged(record(Stream(pods=6), 5, fixed))
     assert kinds(enough) == []
 
 
@@ -136,7 +137,10 @@ def test_a_margin_above_the_cap_is_tested_at_the_cap():
 def test_no_number_of_pods_helps_when_the_stable_ones_differ_too_much():
     fixed = terms(calibration=Calibration(spread=3.0))
     result = judged(record(Stream(stable_pods=1), 5, fixed))
-    assert "no number of candidate pods would do" in result.notes[0].text
+    assert (
+        "only more than 4.8 times stable can be told; stable would need more pods too"
+        in result.notes[0].text
+    )
 
 
 def test_counts_of_a_folded_record_say_what_they_cover():
@@ -147,4 +151,4 @@ def test_counts_of_a_folded_record_say_what_they_cover():
 
 def test_a_judgement_depends_on_the_record_alone():
     kept = record(Stream(candidate_rate=0.02), 40)
-    assert judged(kept) == judged(Record.decode(kept.encode()))
+    assert judged(kept) == judged(MetricRecord.decode(MetricRecord.of(kept).encode()).first)

@@ -58,7 +58,7 @@ def test_a_metric_whose_template_is_there_and_whole_is_no_problem():
         (
             {"template": "e", "maxIncrease": 5},
             [MetricTemplateSpec.model_validate({"value": {"query": "up", "max": 1}})],
-            ("prometheus",), "MetricInvalid", "need a template with a proportion",
+            ("prometheus",), "MetricInvalid", "need a template that compares",
         ),
         (
             {"name": "cpu", "value": {"query": "cpu", "max": 1}}, [], (),

@@ -78,7 +78,7 @@ def test_the_start_is_that_of_the_process_that_counts(name, first):
     ("selector", "words"),
     [
         ('x{a="$nobody",$variant}', "total: $nobody is not a variable"),
-        ("x{$args.path,$variant}", "$args.path is not a variable"),
+        ("x{$args.path,$variant}", "$args.path is not given"),
         ("x{$versions,$variant}", "$versions is not a variable"),
         ("x", "must contain $variant"),
         ('x{a="$variants"}', "must contain $variant"),

@@ -5,6 +5,7 @@ import pytest
 from penstock.core import sentences
 from penstock.core.evidence import Evidence
 from penstock.core.looks import Counts
+from penstock.core.stats.nulls import Side
 from penstock.core.stats.ratio import Ratio
 from penstock.core.terms import Tolerance
 
@@ -62,9 +63,9 @@ def test_a_threshold_is_printed_as_it_is_meant():
 
 
 def test_what_is_tolerated_grows_as_the_exposure_falls():
-    assert sentences.tolerance(TOLERANCE) == "1.2 times + 0.1"
-    assert sentences.tolerance(TOLERANCE, 0.05) == "5 times + 2"
-    assert sentences.tolerance(Tolerance(20, 0)) == "1.2 times"
+    assert sentences.tolerance(TOLERANCE, Side.MORE) == "1.2 times + 0.1"
+    assert sentences.tolerance(TOLERANCE, Side.MORE, 0.05) == "5 times + 2"
+    assert sentences.tolerance(Tolerance(20, 0), Side.MORE) == "1.2 times"
 
 
 @pytest.mark.parametrize(

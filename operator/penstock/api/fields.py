@@ -82,8 +82,8 @@ def cel(*rules: dict[str, str], **schema: Any) -> dict[str, Any]:
 def known_variables() -> dict[str, str]:
     """Return the rule for a text of PromQL: every `$name` in it is one of ours."""
     return rule(
-        rf"self.matches(r'^([^$]|\$({'|'.join(VARIABLES)})\b|\$[0-9]|\$\B)*$')",
-        f"unknown variable; there are {', '.join(f'${name}' for name in VARIABLES)}",
+        rf"self.matches(r'^([^$]|\$({'|'.join(VARIABLES)})\b|\$args\.[A-Za-z_]\w*|\$[0-9]|\$\B)*$')",
+        f"unknown variable; there are {', '.join(f'${name}' for name in VARIABLES)}, $args.<name>",
     )
 
 

@@ -1,21 +1,24 @@
 """From the record of one metric to its verdict, with the numbers and the sentence behind it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-from penstock.core import evidence, sentences
+from penstock.core import evidence, sentences, sides
 from penstock.core.evidence import Evidence
 from penstock.core.looks import Counts, Table
+from penstock.core.metric_record import MetricRecord
 from penstock.core.record import Record
 from penstock.core.stats import nulls
-from penstock.core.stats.proportion import Pairs
+from penstock.core.stats.nulls import Side
 from penstock.core.stats.ratio import Ratio, ratio
-from penstock.core.terms import Terms
+from penstock.core.terms import Calibration, Terms
 from penstock.core.verdict import Verdict
 
 LOG_WITHOUT_WORST_CELL = math.log(10)
+LEAST_CHANGE, CHANGES_RESOLVED = 0.2, 3
 
 
 class NoteKind(StrEnum):
@@ -23,6 +26,7 @@ class NoteKind(StrEnum):
 
     EMPTY_QUESTION = "EmptyQuestion"
     CANNOT_RESOLVE = "CannotResolve"
+    FEW_EVENTS = "FewEvents"
     RECENT_ONLY = "RecentOnly"
     SINGLE_CELL = "SingleCell"
 
@@ -89,8 +93,12 @@ def verdict_of(seen: Evidence, has_data: bool, alpha: float, miss_rate: float) -
 
 
 @lru_cache(maxsize=512)
-def judge(record: Record, *, name: str, step: int, alpha: float, miss_rate: float) -> Judgement:
+def judge(
+    record: MetricRecord, *, name: str, step: int, alpha: float, miss_rate: float
+) -> Judgement:
     """Return the verdict on a metric; depends on nothing but the arguments.
+
+    The numbers are those of the part that tells most: for worse, or against safe.
 
     Args:
         record: The looks of the metric.
@@ -99,29 +107,61 @@ def judge(record: Record, *, name: str, step: int, alpha: float, miss_rate: floa
         alpha: Chance of a false "worse" over the whole release, 0 to 1, see `guardrail_alpha`.
         miss_rate: Chance of a wrong "safe" for a step, 0 to 1.
     """
-    table = record.table
-    seen = evidence.weigh(record.terms, record.folded, table, step)
+    each = [part.record.weigh(step) for part in record.parts]
+    seen = evidence.together(each)
     verdict = verdict_of(seen, record.baked_seconds(step) > 0, alpha, miss_rate)
-    counts = (
-        _counts(table.candidate_total, table.candidate_bad),
-        _counts(table.stable_total, table.stable_bad),
-    )
-    span = ratio(_pairs(table), record.terms.calibration.phi)
-    facts = sentences.arms(name, *counts) + sentences.ratio_clause(span)
-    reason = _reason(record.terms, seen, verdict, step, (alpha, miss_rate))
-    notes = _limits(record, table, record.terms.exposure(step))
-    if _is_held_back(verdict, seen, alpha):
-        notes += (Note(NoteKind.SINGLE_CELL, sentences.single_cell(seen, LOG_WITHOUT_WORST_CELL)),)
+    part = record.parts[_telling(each, verdict)]
+    terms, table = part.record.terms, part.record.table
+    candidate = _counts(table.candidate_total, table.candidate_bad)
+    stable = _counts(table.stable_total, table.stable_bad)
+    told = Told(f"{name} {part.label}".rstrip(), step, candidate, stable, _span(terms, table))
     return Judgement(
         verdict=verdict,
         evidence=seen,
-        candidate=counts[0],
-        stable=counts[1],
-        ratio=span,
-        margin=_margin(record.terms, table),
-        notes=notes,
-        why=f"{facts}; {reason}" if reason else sentences.no_data(name),
+        candidate=candidate,
+        stable=stable,
+        ratio=told.ratio,
+        margin=_margin(terms, table),
+        notes=limits(terms, table, step) + _recent(part.record) + _held_back(verdict, seen, alpha),
+        why=explain(terms, told, seen, verdict, (alpha, miss_rate)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The numbers of a sentence: what is judged, the counts of both arms, and their ratio."""
+
+    name: str
+    step: int
+    candidate: Counts
+    stable: Counts
+    ratio: Ratio | None
+
+
+def explain(
+    terms: Terms,
+    told: Told,
+    seen: Evidence,
+    verdict: Verdict,
+    rates: tuple[float, float],
+) -> str:
+    """Return the one sentence with the numbers; `rates` are alpha and the miss rate, 0 to 1."""
+    reason = _reason(terms, seen, verdict, told.step, rates)
+    if not reason:
+        return sentences.no_data(told.name)
+    facts = sentences.arms(told.name, told.candidate, told.stable)
+    return f"{facts}{sentences.ratio_clause(told.ratio)}; {reason}"
+
+
+def _span(terms: Terms, table: Table) -> Ratio | None:
+    return ratio(sides.pairs(Side.MORE, table), terms.calibration.phi)
+
+
+def _telling(each: Sequence[Evidence], verdict: Verdict) -> int:
+    """Return the index of the part that the verdict stands on."""
+    if verdict is Verdict.WORSE:
+        return max(range(len(each)), key=lambda index: each[index].worse)
+    return min(range(len(each)), key=lambda index: each[index].safe)
 
 
 def _reason(
@@ -140,24 +180,30 @@ def _reason(
     return sentences.learning(seen, tolerance, exposure, safe_needed, worse_needed)
 
 
-def _is_held_back(verdict: Verdict, seen: Evidence, alpha: float) -> bool:
-    return verdict is not Verdict.WORSE and seen.worse >= -math.log(alpha)
+def _held_back(verdict: Verdict, seen: Evidence, alpha: float) -> tuple[Note, ...]:
+    if verdict is Verdict.WORSE or seen.worse < -math.log(alpha):
+        return ()
+    text = sentences.single_cell(seen, LOG_WITHOUT_WORST_CELL)
+    return (Note(NoteKind.SINGLE_CELL, text),)
 
 
-def _limits(record: Record, table: Table, exposure: float) -> tuple[Note, ...]:
+def limits(terms: Terms, table: Table, step: int) -> tuple[Note, ...]:
+    """Return what cannot be told or promised about a proportion on a step."""
     stable = _counts(table.stable_total, table.stable_bad)
     notes = (
-        _empty_question(record.terms, stable.rate or 0.0, exposure),
-        _cannot_resolve(record.terms, table),
-        _recent_only(record),
+        _empty_question(terms, stable.rate or 0.0, terms.exposure(step)),
+        _cannot_resolve(terms, table),
+        _few_events(terms.calibration),
     )
     return tuple(note for note in notes if note)
 
 
 def _empty_question(terms: Terms, stable_rate: float, exposure: float) -> Note | None:
+    if Side.MORE not in terms.tolerance.sides:
+        return None
     for share in (1.0, exposure):
-        border = nulls.tolerated(terms.tolerance.max_increase, terms.tolerance.slack, share)
-        if border.ratio[0] * stable_rate + border.slack[0] >= 1:
+        border = sides.border(Side.MORE, terms.tolerance, share)
+        if border and border.ratio[0] * stable_rate + border.slack[0] >= 1:
             text = sentences.empty_question(stable_rate, terms.tolerance, share)
             return Note(NoteKind.EMPTY_QUESTION, text)
     return None
@@ -165,32 +211,47 @@ def _empty_question(terms: Terms, stable_rate: float, exposure: float) -> Note |
 
 def _cannot_resolve(terms: Terms, table: Table) -> Note | None:
     margin = _margin(terms, table)
-    if margin <= nulls.MARGIN_CAP:
+    side = min(terms.tolerance.sides, key=lambda one: _resolvable(terms, one))
+    limit = _resolvable(terms, side)
+    if margin <= limit:
         return None
-    needed = _pods_needed(terms, float(table.stable_pods[-1]))
-    text = sentences.cannot_resolve(margin, nulls.MARGIN_CAP, needed)
+    pods = int(max(table.candidate_pods[-1], 1)), _pods_needed(terms, table, limit)
+    text = sentences.cannot_resolve(margin, terms.tolerance, side, pods)
     return Note(NoteKind.CANNOT_RESOLVE, text)
 
 
-def _recent_only(record: Record) -> Note | None:
-    if not record.folded.number:
+def _resolvable(terms: Terms, side: Side) -> float:
+    """Return the greatest margin under which what is tolerated can still be told.
+
+    Beyond it only a change of more than three times the tolerated one (of 20 % where less is
+    tolerated) is called worse.
+    """
+    change = max(terms.tolerance.change(side) / 100, LEAST_CHANGE)
+    ratio = 1 + change if side is Side.MORE else 1 / max(1 - change, 0.01)
+    return min(1 + CHANGES_RESOLVED * (ratio - 1), nulls.MARGIN_CAP * ratio) / ratio
+
+
+def _few_events(calibration: Calibration) -> Note | None:
+    if not calibration.cautious_phi:
         return None
-    return Note(NoteKind.RECENT_ONLY, sentences.recent_only(len(record)))
+    return Note(NoteKind.FEW_EVENTS, sentences.few_events(calibration.history.bad))
+
+
+def _recent(record: Record) -> tuple[Note, ...]:
+    if not record.folded.number:
+        return ()
+    return (Note(NoteKind.RECENT_ONLY, sentences.recent_only(len(record))),)
 
 
 def _margin(terms: Terms, table: Table) -> float:
     return float(evidence.margin(terms, table)[-1]) if len(table.number) else 1.0
 
 
-def _pods_needed(terms: Terms, stable_pods: float) -> int | None:
+def _pods_needed(terms: Terms, table: Table, limit: float) -> int | None:
     spread = terms.calibration.spread * terms.calibration.quantile
-    left = (math.log(nulls.MARGIN_CAP) / spread) ** 2 - 1 / max(stable_pods, 1.0)
+    left = (math.log(limit) / spread) ** 2 - 1 / max(float(table.stable_pods[-1]), 1.0)
     return math.ceil(1 / left) if left > 0 else None
 
 
 def _counts(total: evidence.Floats, bad: evidence.Floats) -> Counts:
     return Counts(int(total.sum()), int(bad.sum()))
-
-
-def _pairs(table: Table) -> Pairs:
-    return Pairs(table.candidate_total, table.candidate_bad, table.stable_total, table.stable_bad)

@@ -11,8 +11,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.core.stats import mixture, nulls
-from penstock.core.stats.proportion import Bet, Gains, Pairs, Question
+from penstock.core import sides
+from penstock.core.stats import mixture
+from penstock.core.stats.nulls import Side
+from penstock.core.stats.proportion import Bet, Gains, Null, Pairs, Question
 from penstock.core.terms import Tolerance
 
 Floats = NDArray[np.float64]
@@ -101,19 +103,41 @@ def _log_safe(traffic: Traffic, proof: Proof, looks: Floats) -> Floats:
     per_second = np.array([traffic.candidate_per_second, traffic.stable_per_second])
     per_look = per_second * proof.interval_seconds
     rate = min(max(traffic.stable_rate, 0.0), 1.0)
-    known = np.array([min(max(rate, _LEAST_RATE), 1 - _LEAST_RATE)])
-    gains = _gains(per_look, known, proof)
-    candidate_bad, stable_bad = _bad_answers(per_look, rate, looks)
-    answers = np.stack((per_look[0] * looks - candidate_bad, candidate_bad, stable_bad))
-    each = np.concatenate((gains.good, gains.bad, gains.stable_bad), -1) / proof.phi
-    log_e = np.tensordot(each, answers, 1) + mixture.LOG_WEIGHTS[:, None, None]
-    return mixture.log_sum(log_e, 0)
+    bad = _bad_answers(per_look, rate, looks)
+    flow = _Flow(per_look, min(max(rate, _LEAST_RATE), 1 - _LEAST_RATE), looks, bad)
+    least: Floats = np.minimum.reduce(
+        [flow.log_safe(side, proof) for side in proof.tolerance.sides]
+    )
+    return least
 
 
-def _gains(per_look: Floats, rate: Floats, proof: Proof) -> Gains:
+@dataclass(frozen=True, slots=True)
+class _Flow:
+    """Traffic per look of both arms, stable's rate, and bad answers (2, releases, moments)."""
+
+    per_look: Floats
+    rate: float
+    looks: Floats
+    bad: Floats
+
+    def log_safe(self, side: Side, proof: Proof) -> Floats:
+        """Return ln of the evidence on one side per release and moment."""
+        null = sides.border(side, proof.tolerance, proof.exposure)
+        if null is None:
+            return np.full(self.bad.shape[1:], np.inf)
+        first, second = (0, 1) if side is Side.MORE else (1, 0)
+        known = sides.known_rate(side, null, np.array([self.rate]))
+        gains = _gains(self.per_look[[first, second]], null, known)
+        good = self.per_look[first] * self.looks - self.bad[first]
+        answers = np.stack((good, self.bad[first], self.bad[second]))
+        each = np.concatenate((gains.good, gains.bad, gains.stable_bad), -1) / proof.phi
+        log_e = np.tensordot(each, answers, 1) + mixture.LOG_WEIGHTS[:, None, None]
+        return mixture.log_sum(log_e, 0)
+
+
+def _gains(per_look: Floats, null: Null, rate: Floats) -> Gains:
     nothing = np.zeros(1)
     pairs = Pairs(per_look[:1], nothing, per_look[1:], nothing)
-    null = nulls.tolerated(proof.tolerance.max_increase, proof.tolerance.slack, proof.exposure)
     return Bet.on(Question.SAFE, pairs, null, rate).gains()
 
 

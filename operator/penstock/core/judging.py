@@ -13,6 +13,7 @@ from penstock.core import analysis, forecast, plan
 from penstock.core.analysis import Judgement
 from penstock.core.facts import Analysis, Finding
 from penstock.core.ledger import Guardrail, Ledger
+from penstock.core.metric_record import MetricRecord
 from penstock.core.record import Record
 from penstock.core.stats import shares
 from penstock.core.verdict import Verdict
@@ -53,18 +54,18 @@ class Opinion:
 
 def opinions(ledger: Ledger, question: Question) -> tuple[Opinion, ...]:
     """Return what each guardrail says."""
-    acting = sum(1 for rail in question.rails if rail.acts and rail.proportion)
+    acting = sum(1 for rail in question.rails if rail.acts and rail.counted)
     alpha = analysis.guardrail_alpha(question.spec.analysis.false_alarm_rate, acting)
     found = []
     for rail in question.rails:
-        if rail.proportion:
+        if rail.counted:
             found.append(_compared(rail, ledger.proportions[rail.name], question, alpha))
         elif rail.threshold:
             found.append(_plain(rail, ledger, question))
     return tuple(found)
 
 
-def _compared(rail: Guardrail, record: Record, question: Question, alpha: float) -> Opinion:
+def _compared(rail: Guardrail, record: MetricRecord, question: Question, alpha: float) -> Opinion:
     judged = analysis.judge(
         record,
         name=rail.name,
@@ -145,7 +146,7 @@ def together(ledger: Ledger, question: Question, said: Sequence[Opinion]) -> Ana
 
 def _silence(acting: Sequence[Opinion], question: Question) -> str:
     texts = [f"{o.rail.name}: {question.quiet[o.rail.name]}" for o in acting
-             if o.rail.name in question.quiet and o.rail.proportion]  # fmt: skip
+             if o.rail.name in question.quiet and o.rail.counted]  # fmt: skip
     return "; ".join(texts)
 
 
@@ -157,7 +158,7 @@ def _finding(acting: Sequence[Opinion], on_worse: OnWorse) -> Finding | None:
 
 
 def _verdict(acting: Sequence[Opinion], silence: str, mistrust: str) -> Verdict:
-    verdicts = [o.verdict for o in acting if o.rail.proportion or o.verdict is Verdict.WORSE]
+    verdicts = [o.verdict for o in acting if o.rail.counted or o.verdict is Verdict.WORSE]
     if Verdict.WORSE in verdicts:
         return Verdict.WORSE
     if silence or Verdict.NO_DATA in verdicts:
@@ -221,11 +222,12 @@ def _slowest(ledger: Ledger, question: Question, index: int) -> tuple[float, flo
     """Return median and bound of the metric that takes longest on a step, in seconds."""
     found: list[tuple[float, float]] = []
     for rail in question.rails:
-        if rail.acts and rail.proportion:
-            one = _forecast(ledger.proportions[rail.name], question, index)
-            if one.median is None or one.bound is None:
-                return None
-            found.append((one.median, one.bound))
+        if rail.acts and rail.counted:
+            for part in ledger.proportions[rail.name].parts:
+                one = _forecast(part.record, question, index)
+                if one.median is None or one.bound is None:
+                    return None
+                found.append((one.median, one.bound))
     bake = plan.bake(question.steps[index]).total_seconds()
     return (max((f[0] for f in found), default=bake), max((f[1] for f in found), default=bake))
 

@@ -4,28 +4,54 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from penstock.api.v1alpha1.metric_template import MetricTemplateSpec, Proportion
+from penstock.api.v1alpha1.metric_template import (
+    Better,
+    CountedUnit,
+    MetricTemplateSpec,
+    Proportion,
+)
 from penstock.api.v1alpha1.rollout import Analysis as AnalysisSpec
 from penstock.api.v1alpha1.rollout import Metric, OnWorse, RolloutSpec, Threshold
 from penstock.core import plan
+from penstock.core.metric_record import MetricRecord, Part
 from penstock.core.record import Record
 from penstock.core.terms import Terms, Tolerance
 from penstock.core.thresholds import ThresholdRecord
 
-MAX_INCREASE, SLACK = 20.0, 0.1
+CHANGE, SLACK = 20.0, 0.1
 DEFAULT_CONNECTION = "prometheus"
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """One proportion that is counted: what its share is called, and its two counters.
+
+    Attributes:
+        label: Empty where the metric has but one proportion.
+        proportion: `bad` is what is counted as a hit, good or not.
+    """
+
+    label: str
+    proportion: Proportion
+
+
+@dataclass(frozen=True, slots=True)
 class Guardrail:
-    """A metric with its template filled in: a proportion or a threshold on one connection."""
+    """A metric with its template filled in: proportions, or a threshold, on one connection.
+
+    Attributes:
+        args: What the variables $args.<name> stand for.
+        by_unit: Whether each randomised unit is counted once, not each request.
+    """
 
     name: str
     connection: str
     on_worse: OnWorse
-    proportion: Proportion | None = None
+    counted: tuple[Counted, ...] = ()
     threshold: Threshold | None = None
-    tolerance: Tolerance = field(default_factory=lambda: Tolerance(MAX_INCREASE, SLACK))
+    tolerance: Tolerance = field(default_factory=lambda: Tolerance(CHANGE, SLACK))
+    args: Mapping[str, str] = field(default_factory=dict)
+    by_unit: bool = False
 
     @property
     def acts(self) -> bool:
@@ -37,24 +63,48 @@ def guardrails(
     analysis: AnalysisSpec, templates: Mapping[str, MetricTemplateSpec]
 ) -> tuple[Guardrail, ...]:
     """Return the guardrails of a release; a metric without its template is left out."""
-    found = [_guardrail(metric, templates.get(metric.title)) for metric in analysis.metrics]
+    found = [guardrail(metric, templates.get(metric.title)) for metric in analysis.metrics]
     return tuple(one for one in found if one is not None)
 
 
-def _guardrail(metric: Metric, template: MetricTemplateSpec | None) -> Guardrail | None:
+def guardrail(metric: Metric, template: MetricTemplateSpec | None) -> Guardrail | None:
+    """Return one metric with its template filled in; None where the template is not there."""
     if metric.value is not None:
         return Guardrail(metric.title, DEFAULT_CONNECTION, metric.on_worse, threshold=metric.value)
     if template is None:
         return None
-    increase = MAX_INCREASE if metric.max_increase is None else metric.max_increase
-    slack = SLACK if metric.slack is None else metric.slack
     return Guardrail(
         name=metric.title,
         connection=template.connection,
         on_worse=metric.on_worse,
-        proportion=template.proportion,
+        counted=_counted(metric, template),
         threshold=template.value,
-        tolerance=Tolerance(increase, slack),
+        tolerance=tolerance_of(metric, template.better),
+        args=metric.args,
+        by_unit=template.counts is CountedUnit.UNITS,
+    )
+
+
+def tolerance_of(metric: Metric, better: Better) -> Tolerance:
+    """Return what a metric tolerates; the harmful direction is always bounded."""
+    more, less = metric.max_increase, metric.max_decrease
+    if better is Better.LOWER:
+        more = CHANGE if more is None else more
+    else:
+        less = CHANGE if less is None else less
+    return Tolerance(more, SLACK if metric.slack is None else metric.slack, less)
+
+
+def _counted(metric: Metric, template: MetricTemplateSpec) -> tuple[Counted, ...]:
+    one, many = template.proportion, template.distribution
+    if one is not None:
+        if template.better is Better.HIGHER:
+            one = Proportion(total=one.total, bad=one.good)
+        return (Counted("", one),)
+    if many is None:
+        return ()
+    return tuple(
+        Counted(f"over {edge:g} {many.unit}".rstrip(), many.beyond(edge)) for edge in metric.edges
     )
 
 
@@ -62,10 +112,10 @@ def _guardrail(metric: Metric, template: MetricTemplateSpec | None) -> Guardrail
 class Ledger:
     """All counts of a release, by the name of the metric."""
 
-    proportions: Mapping[str, Record] = field(default_factory=dict)
+    proportions: Mapping[str, MetricRecord] = field(default_factory=dict)
     thresholds: Mapping[str, ThresholdRecord] = field(default_factory=dict)
 
-    def with_proportion(self, name: str, record: Record) -> "Ledger":
+    def with_proportion(self, name: str, record: MetricRecord) -> "Ledger":
         """Return the ledger with one record replaced."""
         return replace(self, proportions={**self.proportions, name: record})
 
@@ -106,7 +156,16 @@ def empty(spec: RolloutSpec, rails: tuple[Guardrail, ...]) -> Ledger:
     exposures = plan.next_exposures(plan.expand(spec))
     seconds = spec.analysis.interval.total_seconds()
     return Ledger(
-        {r.name: Record(Terms(seconds, r.tolerance, exposures)) for r in rails if r.proportion},
+        {
+            r.name: MetricRecord(
+                tuple(
+                    Part(counted.label, Record(Terms(seconds, r.tolerance, exposures)))
+                    for counted in r.counted
+                )
+            )
+            for r in rails
+            if r.counted
+        },
         {r.name: ThresholdRecord() for r in rails if r.threshold},
     )
 
@@ -124,10 +183,17 @@ def decode(
         if not text:
             continue
         try:
-            if rail.proportion:
-                ledger = ledger.with_proportion(rail.name, Record.decode(text))
+            if rail.counted:
+                ledger = ledger.with_proportion(rail.name, _fitting(text, rail))
             else:
                 ledger = ledger.with_threshold(rail.name, ThresholdRecord.decode(text))
         except ValueError:
             damaged.append(rail.name)
     return ledger, tuple(damaged)
+
+
+def _fitting(text: str, rail: Guardrail) -> MetricRecord:
+    record = MetricRecord.decode(text)
+    if [part.label for part in record.parts] != [counted.label for counted in rail.counted]:
+        raise ValueError(f"the record of {rail.name} counts something else")
+    return record

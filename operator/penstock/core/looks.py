@@ -21,6 +21,8 @@ COLUMNS = (
     "worst_bad",
     "candidate_pods",
     "stable_pods",
+    "least_total",
+    "least_bad",
 )
 _ROW = struct.Struct(f"<{len(COLUMNS)}q")
 ROW_BYTES = _ROW.size
@@ -68,8 +70,10 @@ class Look:
         number: From 1; the interval that ends at t0 + number * interval.
         step: Index into the steps of the release; never falls.
         warm: Whether the candidate was warming up.
-        worst: The candidate's most incriminating scrape target of this look, see `worst_cell`.
+        worst: The candidate's scrape target with most bad answers too many, see `worst_cell`.
         candidate_pods: Pods that served the candidate, at least 1 where it had answers.
+        least: The candidate's scrape target with most bad answers too few, see `least_cell`; kept
+            where too few are judged.
 
     Raises:
         ValueError: The number is below 1, or the worst cell is not a part of the candidate.
@@ -83,13 +87,15 @@ class Look:
     candidate_pods: int
     stable_pods: int
     warm: bool = False
+    least: Counts = NO_COUNTS
 
     def __post_init__(self) -> None:
         """Refuse a look that contradicts itself."""
         if self.number < 1 or self.step < 0:
             raise ValueError(f"look {self.number} of step {self.step}")
-        if self.worst.bad > self.candidate.bad or self.worst.good > self.candidate.good:
-            raise ValueError(f"the cell {self.worst} is not within {self.candidate}")
+        for cell in (self.worst, self.least):
+            if cell.bad > self.candidate.bad or cell.good > self.candidate.good:
+                raise ValueError(f"the cell {cell} is not within {self.candidate}")
 
     @property
     def has_data(self) -> bool:
@@ -113,6 +119,20 @@ def worst_cell(cells: Mapping[str, Counts], tolerated: float) -> Counts:
     )
 
 
+def least_cell(cells: Mapping[str, Counts], tolerated: float) -> Counts:
+    """Return the counts of the cell that is furthest below the least tolerated share.
+
+    Args:
+        cells: The candidate's answers in one look by scrape target.
+        tolerated: Share of bad answers, see `Tolerance.least`.
+    """
+    return max(
+        cells.values(),
+        key=lambda cell: (cell.total * tolerated - cell.bad, cell.total),
+        default=Counts(),
+    )
+
+
 def pack(look: Look) -> bytes:
     """Return the look as one row: little-endian 64-bit integers in the order of `COLUMNS`."""
     return _ROW.pack(
@@ -127,12 +147,14 @@ def pack(look: Look) -> bytes:
         look.worst.bad,
         look.candidate_pods,
         look.stable_pods,
+        look.least.total,
+        look.least.bad,
     )
 
 
 def unpack(row: bytes) -> Look:
     """Return the look of one row."""
-    number, step, warm, n, x, m, y, wn, wx, candidate_pods, stable_pods = _ROW.unpack(row)
+    number, step, warm, n, x, m, y, wn, wx, candidate_pods, stable_pods, ln, lx = _ROW.unpack(row)
     return Look(
         number=number,
         step=step,
@@ -142,6 +164,7 @@ def unpack(row: bytes) -> Look:
         worst=Counts(wn, wx),
         candidate_pods=candidate_pods,
         stable_pods=stable_pods,
+        least=Counts(ln, lx),
     )
 
 
@@ -160,6 +183,8 @@ class Table:
     worst_bad: Floats
     candidate_pods: Floats
     stable_pods: Floats
+    least_total: Floats
+    least_bad: Floats
 
     @classmethod
     def of(cls, rows: bytes) -> "Table":

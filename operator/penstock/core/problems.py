@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from penstock.api.v1alpha1.metric_template import MetricTemplateSpec
 from penstock.api.v1alpha1.rollout import Metric, RolloutSpec, Sticky
-from penstock.core import queries
+from penstock.core import ledger, queries
 from penstock.core.facts import Problem
 from penstock.core.kinds import Key, Manifest, key_of
 from penstock.core.queries import Arm, Subject, Unusable
@@ -61,11 +61,21 @@ def _of_metric(
         known = ", ".join(sorted(connections)) or "none"
         text = f"metric {metric.title}: connection {connection} is not configured ({known} is)"
         return Problem("ConnectionUnknown", text)
-    is_proportion = template is not None and template.proportion is not None
-    if not is_proportion and (metric.max_increase is not None or metric.slack is not None):
-        text = f"metric {metric.title}: maxIncrease and slack need a template with a proportion"
-        return Problem("MetricInvalid", text)
+    if template is not None and (text := _misfit(metric, template)):
+        return Problem("MetricInvalid", f"metric {metric.title}: {text}")
     return _of_expression(metric, template, target)
+
+
+def _misfit(metric: Metric, template: MetricTemplateSpec) -> str:
+    """Return what of a metric its template has no use for, or lacks; empty for nothing."""
+    given = (metric.max_increase, metric.max_decrease, metric.slack)
+    if template.value is not None and any(one is not None for one in given):
+        return "maxIncrease, maxDecrease and slack need a template that compares"
+    if template.distribution is not None and not metric.edges:
+        return "a distribution needs edges: one to three bounds of its buckets"
+    if template.distribution is None and metric.edges:
+        return "edges need a template with a distribution"
+    return ""
 
 
 def _of_expression(
@@ -73,15 +83,18 @@ def _of_expression(
 ) -> Problem | None:
     arm = Arm("v", target.host(target.service), 'destination_workload="w"')
     subject = Subject(target.namespace, target.rollout, target.service, arm, arm)
-    threshold = metric.value or (template.value if template else None)
-    made: object = None
-    if threshold is not None:
-        made = queries.value_query(threshold.query, "c", subject, _ANY_TIME)
-    elif template is not None and template.proportion is not None:
-        made = queries.proportion_query(template.proportion, "c", subject, _ANY_TIME, None)
-    if not isinstance(made, Unusable):
+    rail = ledger.guardrail(metric, template)
+    if rail is None:
         return None
-    return Problem("MetricInvalid", f"metric {metric.title}: {made.reason}")
+    subject = subject.with_args(rail.args)
+    made: list[object] = [
+        queries.proportion_query(counted.proportion, "c", subject, _ANY_TIME, None)
+        for counted in rail.counted
+    ]
+    if rail.threshold is not None:
+        made.append(queries.value_query(rail.threshold.query, "c", subject, _ANY_TIME))
+    wrong = next((one for one in made if isinstance(one, Unusable)), None)
+    return Problem("MetricInvalid", f"metric {metric.title}: {wrong.reason}") if wrong else None
 
 
 def of_route(

@@ -7,7 +7,7 @@ Each row of the answer carries the label `penstock`, which says what it is (`Row
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -67,7 +67,12 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whom a release's metrics are about. `reporter` is source, destination or waypoint."""
+    """Whom a release's metrics are about.
+
+    Attributes:
+        reporter: source, destination or waypoint.
+        args: What a metric gives its template, by name.
+    """
 
     namespace: str
     rollout: str
@@ -75,6 +80,11 @@ class Subject:
     stable: Arm
     candidate: Arm
     reporter: str = "source"
+    args: Mapping[str, str] = field(default_factory=dict)
+
+    def with_args(self, args: Mapping[str, str]) -> "Subject":
+        """Return the same with what one metric gives its template."""
+        return replace(self, args=args)
 
 
 def proportion_query(
@@ -128,10 +138,12 @@ def expand(text: str, subject: Subject, arm: Arm) -> str | Unusable:
         "namespace": subject.namespace,
         "rollout": subject.rollout,
         "reporter": subject.reporter,
-    }
+    } | {f"args.{name}": value for name, value in subject.args.items()}
     for name in dict.fromkeys(_VARIABLE.findall(text)):
+        if name not in values and name.startswith("args."):
+            return Unusable(f"${name} is not given: write it into args of the metric")
         if name not in values:
-            known = ", ".join(f"${known}" for known in values)
+            known = ", ".join(f"${known}" for known in values if "." not in known)
             return Unusable(f"${name} is not a variable; there are {known}")
         if wrong := _wrong(name, values[name]):
             return wrong

@@ -166,7 +166,10 @@ def _mismatch(targets: Mapping[str, TargetReading], good: bool) -> str:
     if of_arm["stable"] & of_arm["candidate"]:
         return "the same series count for both versions: $variant does not tell them apart"
     if good and not parts:
-        return "there is a total, but no series of the good counter: without it all would be bad"
+        return (
+            "there is a total, but no series of the good counter (for a distribution: no bucket "
+            "ends at this edge): without it all would be bad"
+        )
     return ""
 
 

@@ -1,24 +1,23 @@
-"""The record of one metric in one release: the data that every verdict is computed from."""
+"""The record of one proportion in one release: the data that every verdict is computed from."""
 
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
-from penstock.core import evidence, looks, record_text
-from penstock.core.evidence import NOTHING_FOLDED, Evidence, Folded
+from penstock.core import evidence, looks
+from penstock.core.evidence import NOTHING_FOLDED, Evidence, Folded, FoldedSide
 from penstock.core.looks import COLUMNS, ROW_BYTES, Counts, Look, Table
 from penstock.core.terms import Calibration, Terms, Tolerance
 
 __all__ = ["KEPT_LOOKS", "Calibration", "Counts", "Look", "Record", "Terms", "Tolerance"]
 
 KEPT_LOOKS = 512
-_FIT_STEP = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The looks of one metric: the newest 512 as they were counted, older ones folded.
+    """The looks of one proportion: the newest 512 as they were counted, older ones folded.
 
     A value: a longer record is a new one. Looks are never merged or cut anew: evidence that is cut
     after the outcomes are known has no guarantee.
@@ -62,10 +61,10 @@ class Record:
         return bad / (known.total + float(table.stable_total.sum()) + evidence.PRIOR_TOTAL)
 
     @property
-    def tolerated(self) -> float:
-        """The candidate's share of bad answers that is tolerable beside `stable_rate`."""
-        tolerance = self.terms.tolerance
-        return self.stable_rate * (1 + tolerance.max_increase / 100) + tolerance.slack / 100
+    def tolerated(self) -> tuple[float, float]:
+        """The least and the greatest share of the candidate that is tolerable by `stable_rate`."""
+        rate, tolerance = self.stable_rate, self.terms.tolerance
+        return tolerance.least(rate), tolerance.most(rate)
 
     def with_look(self, look: Look) -> "Record":
         """Return the record with one look more; the same record when the look is not newer."""
@@ -95,35 +94,20 @@ class Record:
         """Return how many answers the candidate and stable gave in the newest step."""
         return evidence.answers(self.folded, self.table, step)
 
-    def encode(self) -> str:
-        """Return the record as text of at most 16 KiB; looks that do not fit are folded."""
-        kept = self
-        text = record_text.to_text(kept._payload())
-        while len(text) > record_text.MAX_CHARACTERS and len(kept) > 1:
-            kept = kept.keeping(len(kept) - _FIT_STEP)
-            text = record_text.to_text(kept._payload())
-        return text
-
-    @classmethod
-    def decode(cls, text: str) -> "Record":
-        """Return the record that `encode` wrote, in this or an older version.
-
-        Raises:
-            ValueError: The text is damaged or too new.
-        """
-        try:
-            return _record(record_text.from_text(text))
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"the record lacks or garbles {error}") from error
-
-    def _payload(self) -> dict[str, Any]:
+    def payload(self) -> dict[str, Any]:
+        """Return all of it as what JSON can hold."""
         columns = looks.integers(self.rows)
         columns[0] = np.diff(columns[0], prepend=self.folded.number)
         payload = asdict(self.terms) | dict(zip(COLUMNS, columns.tolist(), strict=True))
         return payload | ({"folded": asdict(self.folded)} if self.folded.number else {})
 
 
-def _record(payload: dict[str, Any]) -> Record:
+def record_of(payload: dict[str, Any]) -> Record:
+    """Return the record that `Record.payload` gave, in this version or an older one.
+
+    Raises:
+        KeyError, TypeError, AttributeError: Something is missing or garbled.
+    """
     terms = Terms(
         interval_seconds=payload["interval_seconds"],
         tolerance=Tolerance(**payload["tolerance"]),
@@ -131,21 +115,33 @@ def _record(payload: dict[str, Any]) -> Record:
         calibration=_calibration(payload["calibration"]),
     )
     folded = _folded(payload["folded"]) if "folded" in payload else NOTHING_FOLDED
-    columns = np.array([payload[name] for name in COLUMNS], dtype=np.int64)
+    none = [0] * len(payload["number"])
+    columns = np.array([payload.get(name, none) for name in COLUMNS], dtype=np.int64)
     columns[0] = folded.number + np.cumsum(columns[0])
     return Record(terms, looks.rows_of(columns), folded)
 
 
 def _calibration(payload: dict[str, Any]) -> Calibration:
-    return Calibration(**_known(Calibration, payload) | {"history": Counts(**payload["history"])})
+    return Calibration(**_known(payload) | {"history": Counts(**payload["history"])})
 
 
 def _folded(payload: dict[str, Any]) -> Folded:
-    values = {key: tuple(value) for key, value in payload.items() if isinstance(value, list)}
-    stable = Counts(**payload["stable"])
-    return Folded(**_known(Folded, payload) | values | {"stable": stable})
+    """Return what was folded; version 1 knew one direction, kept beside the sums."""
+    sides = payload.get("sides", [payload])
+    return Folded(
+        number=payload["number"],
+        step=payload["step"],
+        stable=Counts(**payload["stable"]),
+        answers=tuple(payload["answers"]),
+        baked=tuple(payload["baked"]),
+        sides=tuple(_folded_side(side) for side in sides),
+    )
 
 
-def _known(kind: type[Calibration | Folded], payload: dict[str, Any]) -> dict[str, Any]:
-    names = {entry.name for entry in fields(kind)}
+def _folded_side(payload: dict[str, Any]) -> FoldedSide:
+    return FoldedSide(*(tuple(payload[entry.name]) for entry in fields(FoldedSide)))
+
+
+def _known(payload: dict[str, Any]) -> dict[str, Any]:
+    names = {entry.name for entry in fields(Calibration)}
     return {key: value for key, value in payload.items() if key in names}

@@ -4,6 +4,8 @@ import math
 
 from penstock.core.evidence import Evidence
 from penstock.core.looks import Counts
+from penstock.core.stats import nulls
+from penstock.core.stats.nulls import Side
 from penstock.core.stats.ratio import Ratio
 from penstock.core.terms import Tolerance
 
@@ -40,10 +42,12 @@ def odds(log_e: float) -> str:
     return f"{digit}·10{str(exponent).translate(_SUPERSCRIPTS)} to 1"
 
 
-def tolerance(tolerated: Tolerance, exposure: float = 1.0) -> str:
+def tolerance(tolerated: Tolerance, side: Side, exposure: float = 1.0) -> str:
     """Return what is tolerated at an exposure, as "1.2 times + 0.1" (of percentage points)."""
-    ratio = f"{1 + tolerated.max_increase / 100 / exposure:.3g} times"
-    return f"{ratio} + {tolerated.slack / exposure:.3g}" if tolerated.slack else ratio
+    change, slack = tolerated.change(side) / 100 / exposure, tolerated.slack / exposure
+    factor = 1 + change if side is Side.MORE else max(1 - change, 0.0)
+    ratio, sign = f"{factor:.3g} times", "+" if side is Side.MORE else "-"
+    return f"{ratio} {sign} {slack:.3g}" if slack else ratio
 
 
 def arms(name: str, candidate: Counts, stable: Counts) -> str:
@@ -63,8 +67,9 @@ def ratio_clause(ratio: Ratio | None) -> str:
 
 def worse(evidence: Evidence, tolerated: Tolerance, log_needed: float) -> str:
     """Return why a candidate is worse."""
+    side = evidence.worse_side
     return (
-        f"more than the tolerated {tolerance(tolerated)}; "
+        f"{side.value} than the tolerated {tolerance(tolerated, side)}; "
         f"evidence {odds(evidence.worse)}, {odds(log_needed)} needed"
     )
 
@@ -72,16 +77,18 @@ def worse(evidence: Evidence, tolerated: Tolerance, log_needed: float) -> str:
 def single_cell(evidence: Evidence, log_needed: float) -> str:
     """Return why a candidate that looks worse is not called so."""
     return (
-        f"more than tolerated, but one scrape target in one look carries it: "
-        f"evidence {odds(evidence.worse)}, without it "
+        f"{evidence.worse_side.value} than tolerated, but one scrape target in one look carries "
+        f"it: evidence {odds(evidence.worse)}, without it "
         f"{odds(evidence.worse_without_worst_cell)}, {odds(log_needed)} needed"
     )
 
 
 def safe(evidence: Evidence, tolerated: Tolerance, exposure: float, log_needed: float) -> str:
     """Return why a candidate is safe for an exposure."""
+    if evidence.safe == math.inf:
+        return f"nothing that {_exposure(exposure)} may see could be more than is tolerated"
     return (
-        f"less than the {tolerance(tolerated, exposure)} tolerated for {_exposure(exposure)}; "
+        f"{_bound(evidence, tolerated, exposure)}; "
         f"evidence {odds(evidence.safe)}, {odds(log_needed)} needed"
     )
 
@@ -95,10 +102,17 @@ def learning(
 ) -> str:
     """Return what is still missing."""
     return (
-        f"not yet shown to be less than the {tolerance(tolerated, exposure)} tolerated for "
-        f"{_exposure(exposure)}: evidence {odds(evidence.safe)}, {odds(log_safe_needed)} needed; "
+        f"not yet shown to be {_bound(evidence, tolerated, exposure)}: "
+        f"evidence {odds(evidence.safe)}, {odds(log_safe_needed)} needed; "
         f"nor to be worse: {odds(evidence.worse)}, {odds(log_worse_needed)} needed"
     )
+
+
+def _bound(evidence: Evidence, tolerated: Tolerance, exposure: float) -> str:
+    side = evidence.safe_side
+    word = "less" if side is Side.MORE else "more"
+    bound = tolerance(tolerated, side, exposure)
+    return f"{word} than the {bound} tolerated for {_exposure(exposure)}"
 
 
 def no_data(name: str) -> str:
@@ -109,19 +123,46 @@ def no_data(name: str) -> str:
 def empty_question(stable_rate: float, tolerated: Tolerance, exposure: float) -> str:
     """Return that no candidate could be too bad."""
     return (
-        f"{tolerance(tolerated, exposure)}, tolerated for {_exposure(exposure)}, of stable's "
-        f"{percent(stable_rate)} is 100 % or more: no candidate could be too bad"
+        f"{tolerance(tolerated, Side.MORE, exposure)}, tolerated for {_exposure(exposure)}, of "
+        f"stable's {percent(stable_rate)} is 100 % or more: no candidate could be too bad"
     )
 
 
-def cannot_resolve(margin: float, cap: float, pods_needed: int | None) -> str:
-    """Return that the pods are too few for what they differ by."""
-    enough = (
-        "no number of candidate pods" if pods_needed is None else f"{pods_needed} candidate pods"
-    )
+def cannot_resolve(
+    margin: float, tolerated: Tolerance, side: Side, pods: tuple[int, int | None]
+) -> str:
+    """Return that the pods are too few for what they differ by.
+
+    Args:
+        margin: Factor by which the pods alone may differ.
+        tolerated: What is tolerated.
+        side: The direction that suffers.
+        pods: How many candidate pods there are, and how many would do; None for no number.
+    """
+    change = tolerated.change(side) / 100
+    allowed = min(margin, nulls.MARGIN_CAP)
+    bound = (1 + change) * allowed if side is Side.MORE else (1 - change) / allowed
+    few = f"{pods[0]} candidate pod{'s' if pods[0] > 1 else ''}"
+    enough = f"{pods[1]} would do" if pods[1] else "stable would need more pods too"
     return (
-        f"so few pods may differ by {times(margin)} times on their own, but no more than "
-        f"{times(cap)} times is allowed for; {enough} would do"
+        f"{few} may differ by {times(margin)} times on their own, so only "
+        f"{side.value} than {times(bound)} times stable can be told; {enough}"
+    )
+
+
+def few_events(bad: int) -> str:
+    """Return that bursts were too rare to be known."""
+    return (
+        f"stable's history has only {bad} bad answers: under bursts of errors the false alarm "
+        "rate is not guaranteed"
+    )
+
+
+def sticky_requests() -> str:
+    """Return that errors of one user come together, which requests do not show."""
+    return (
+        "users stick to a version and requests are counted, so errors come in clusters by user: "
+        "the false alarm rate is not guaranteed (a template with counts: Units keeps it)"
     )
 
 

@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.core.stats import nulls
+from penstock.core.stats.nulls import Side
 from penstock.core.stats.proportion import Null
 
 
 def test_a_small_exposure_tolerates_more():
-    everybody, few = nulls.tolerated(20, 0.1), nulls.tolerated(20, 0.1, 0.05)
+    everybody, few = nulls.tolerated(Side.MORE, 20, 0.1), nulls.tolerated(Side.MORE, 20, 0.1, 0.05)
     assert (everybody.ratio[0], everybody.slack[0]) == pytest.approx((1.2, 0.001))
     assert (few.ratio[0], few.slack[0]) == pytest.approx((5.0, 0.02))
 
@@ -19,7 +20,7 @@ def test_the_margin_falls_with_pods_and_moves_ratio_and_slack():
     margin = nulls.pod_margin(0.1, 2.9, np.array([2.0, 10.0]), np.array([18.0, 90.0]))
     assert margin[0] == pytest.approx(math.exp(0.29 * math.sqrt(1 / 2 + 1 / 18)))
     assert margin[1] < margin[0]
-    moved = nulls.with_margin(nulls.tolerated(20, 0.1), margin)
+    moved = nulls.with_margin(nulls.tolerated(Side.MORE, 20, 0.1), margin)
     np.testing.assert_allclose(moved.ratio, 1.2 * margin)
     np.testing.assert_allclose(moved.slack, 0.001 * margin)
 

@@ -1,5 +1,7 @@
 """MetricTemplate: a metric, written once, used by name."""
 
+from enum import StrEnum
+
 from pydantic import ConfigDict, Field
 
 from penstock.api.fields import ApiModel, DnsLabel, cel, known_variables, rule
@@ -15,6 +17,20 @@ SELECTOR = cel(
         "without rate, sum or arithmetic",
     ),
 )
+
+
+class Better(StrEnum):
+    """Which direction is an improvement."""
+
+    LOWER = "Lower"
+    HIGHER = "Higher"
+
+
+class CountedUnit(StrEnum):
+    """What is counted once."""
+
+    REQUESTS = "Requests"
+    UNITS = "Units"
 
 
 class Proportion(ApiModel):
@@ -49,15 +65,60 @@ class Proportion(ApiModel):
     )
 
 
+class Distribution(ApiModel):
+    """A histogram; each edge that a metric names makes a proportion of what lies beyond it."""
+
+    buckets: str = Field(
+        min_length=1,
+        max_length=2048,
+        description="Selector of the histogram's buckets (`…_bucket`), without `le`; must contain "
+        "$variant.",
+        json_schema_extra=cel(
+            *SELECTOR["x-kubernetes-validations"],
+            rule(
+                r"!self.matches(r'[{,]\s*le\s*[=!]')",
+                "le is set by the operator, from the edges of the metric",
+            ),
+        ),
+    )
+    unit: str = Field(
+        default="",
+        max_length=16,
+        description="Unit of the bounds, for people: ms, s, bytes.",
+    )
+
+    def beyond(self, edge: float) -> Proportion:
+        """Return the proportion of what is greater than a bound of a bucket."""
+        return Proportion(total=self._with("+Inf"), good=self._with(_plain(edge)))
+
+    def _with(self, bound: str) -> str:
+        """Return the selector of one bucket; a bound may be written 250 or 250.0."""
+        head = self.buckets.rstrip().removesuffix("}").rstrip().removesuffix(",")
+        exact = f'le="{bound}"'
+        several = f'le=~"{bound.replace(".", "[.]")}([.]0+)?"'
+        matcher = exact if "." in bound or bound == "+Inf" else several
+        return f"{head},{matcher}}}"
+
+
+def _plain(number: float) -> str:
+    return f"{number:.9f}".rstrip("0").rstrip(".")
+
+
 class MetricTemplateSpec(ApiModel):
     """How a metric is read."""
 
     model_config = ConfigDict(
         json_schema_extra=cel(
             rule(
-                "has(self.proportion) != has(self.value)",
-                "a MetricTemplate takes exactly one of proportion, value",
-            )
+                "[has(self.proportion), has(self.distribution), has(self.value)]"
+                ".filter(one, one).size() == 1",
+                "a MetricTemplate takes exactly one of proportion, distribution, value",
+            ),
+            rule(
+                "self.better == 'Lower' || (has(self.proportion) && has(self.proportion.good))",
+                "better: Higher needs a proportion with good",
+                fieldPath=".better",
+            ),
         )
     )
 
@@ -66,8 +127,22 @@ class MetricTemplateSpec(ApiModel):
         default="prometheus",
         description="Name of a connection in the operator's configuration.",
     )
+    better: Better = Field(
+        default=Better.LOWER,
+        description="Lower or Higher. With Higher the share of `good` is judged, and a decrease is "
+        "what may harm (`maxDecrease` of the metric).",
+    )
+    counts: CountedUnit = Field(
+        default=CountedUnit.REQUESTS,
+        description="What is counted once: Requests, or Units (users, sessions: whatever "
+        "`traffic.sticky` or an Experiment randomises).",
+    )
     proportion: Proportion | None = Field(
         default=None, description="A share of requests, compared between candidate and stable."
+    )
+    distribution: Distribution | None = Field(
+        default=None,
+        description="A histogram, compared at the edges that the metric names.",
     )
     value: Threshold | None = Field(
         default=None, description="A plain threshold on the value of a query."

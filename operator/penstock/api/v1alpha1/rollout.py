@@ -307,6 +307,11 @@ class Threshold(ApiModel):
     )
 
 
+Edge = Annotated[float, Field(ge=0, le=1e9)]
+ArgName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=63)]
+ArgValue = Annotated[str, Field(min_length=1, max_length=256)]
+
+
 class Metric(ApiModel):
     """A guardrail: a template by name, or a threshold written in place."""
 
@@ -322,8 +327,10 @@ class Metric(ApiModel):
                 fieldPath=".name",
             ),
             rule(
-                "!has(self.value) || (!has(self.maxIncrease) && !has(self.slack))",
-                "maxIncrease and slack belong to a proportion, not to a value",
+                "!has(self.value) || (!has(self.maxIncrease) && !has(self.maxDecrease) "
+                "&& !has(self.slack) && !has(self.edges) && !has(self.args))",
+                "maxIncrease, maxDecrease, slack, edges and args belong to a template, "
+                "not to a value",
             ),
         )
     )
@@ -341,9 +348,32 @@ class Metric(ApiModel):
         description="Tolerated increase over stable's rate, in percent of it; "
         "20 when not given (1.2 times).",
     )
+    max_decrease: Annotated[float, Field(ge=0, le=99)] | None = Field(
+        default=None,
+        description="Tolerated decrease below stable's rate, in percent of it; 20 when not given "
+        "for a template with better: Higher, else no bound (too good may be a bug too).",
+    )
     slack: Slack | None = Field(
         default=None,
         description="Tolerated on top, in percentage points; 0.1 when not given.",
+    )
+    edges: tuple[Edge, ...] = Field(
+        default=(),
+        max_length=3,
+        description="Bounds of the histogram's buckets at which a distribution is compared, "
+        "rising, in its unit: the share beyond each.",
+        json_schema_extra=cel(
+            rule(
+                "self.all(a, self.filter(b, b == a).size() == 1) "
+                "&& self.all(a, self.indexOf(a) == self.filter(b, b < a).size())",
+                "edges must rise",
+            )
+        ),
+    )
+    args: dict[ArgName, ArgValue] = Field(
+        default={},
+        max_length=16,
+        description="Values of $args.<name> in the template.",
     )
     on_worse: OnWorse = Field(
         default=OnWorse.ROLLBACK,

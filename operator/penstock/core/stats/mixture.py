@@ -42,9 +42,12 @@ def _log_weights() -> Floats:
 LOG_WEIGHTS: Floats = _log_weights()
 
 
-def log_prior_to_come(seconds: float) -> float:
-    """Return ln of the prior mass of starts later than a moment: 1/2 / (1 + ln(1 + t / 10 min))."""
-    return float(np.log(1 - FIRST_START_SHARE) - np.log1p(np.log1p(seconds / START_SCALE_SECONDS)))
+def log_prior_to_come(seconds: Floats) -> Floats:
+    """Return ln of the prior mass of starts later than moments: 1/2 / (1 + ln(1 + t / 10 min))."""
+    result: Floats = np.log(1 - FIRST_START_SHARE) - np.log1p(
+        np.log1p(seconds / START_SCALE_SECONDS)
+    )
+    return result
 
 
 def log_start_prior(ends: Floats, before: float) -> Floats:

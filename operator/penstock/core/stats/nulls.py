@@ -1,4 +1,10 @@
-"""What is tolerated, as borders p_candidate = ratio * p_stable + slack."""
+"""What is tolerated, as borders p_candidate = ratio * p_stable + slack.
+
+A bound on a decrease is the same border with the arms swapped: p_stable = ratio * p_candidate +
+slack, with ratio 1 / (1 - d) and slack s / (1 - d) for p_candidate >= (1 - d) p_stable - s.
+"""
+
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +17,28 @@ FAR_ODDS = 8.0
 MARGIN_CAP = 4.0
 
 
-def tolerated(max_increase: float, slack: float, exposure: float = 1.0) -> Null:
-    """Return the border at one exposure, each part of shape (1,).
+class Side(Enum):
+    """Which way the candidate's share may be too far from stable's."""
+
+    MORE = "more"
+    LESS = "less"
+
+
+def tolerated(side: Side, change: float, slack: float, exposure: float = 1.0) -> Null | None:
+    """Return the border at one exposure, each part of shape (1,); None where none is too far.
 
     Args:
-        max_increase: Tolerated increase of stable's share of bad answers, in percent.
+        side: Which change is bounded; for LESS the border is that of the swapped arms.
+        change: Tolerated change of stable's share, in percent.
         slack: Tolerated on top, in percentage points.
         exposure: Share of users that will be exposed, in (0, 1]: what few see may be worse.
     """
-    return Null(np.array([1 + max_increase / 100 / exposure]), np.array([slack / 100 / exposure]))
+    share, offset = change / 100 / exposure, slack / 100 / exposure
+    if side is Side.MORE:
+        return Null(np.array([1 + share]), np.array([offset]))
+    if share >= 1:
+        return None
+    return Null(np.array([1 / (1 - share)]), np.array([offset / (1 - share)]))
 
 
 def pod_margin(

@@ -127,6 +127,19 @@ class Bet:
             stable_bad=np.log1p(-self.stake * self.exposure),
         )
 
+    def without_stable_cell(self, pairs: Pairs, cell: Cell) -> Floats:
+        """Return ln e of each look and tilt with a part of stable left out; 0 without stable.
+
+        The stake is kept, but for its bound, which falls with stable's answers.
+        """
+        total = pairs.stable_total - cell.total
+        ratio = self.exposure * (pairs.stable_total / np.maximum(total, 1.0))[..., None, :]
+        stake = np.clip(self.stake, -np.inf, BOUND_SHARE / np.maximum(ratio, 1e-300))
+        stake = stake * (total > 0)[..., None, :]
+        bad = pairs.stable_bad - cell.bad
+        left = Pairs(pairs.candidate_total, pairs.candidate_bad, total, bad)
+        return Bet(stake, self.slack, ratio).gains().log_e(left)
+
     def log_e_of_cell(self, gains: Gains, pairs: Pairs, cell: Cell) -> Floats:
         """Return how much ln e of each look falls when a part of the candidate is left out.
 

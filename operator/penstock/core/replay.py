@@ -1,0 +1,337 @@
+"""The operator's judgement of streams that were recorded or made elsewhere.
+
+A stream is the history of stable, and then the closed intervals of one release whose weights are
+given. Calibration, evidence, trust and sentences are those of the operator; only the weights are
+followed instead of driven, so a stream goes on after a verdict that would have ended the release.
+"""
+
+import bisect
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.core import analysis, evidence, sides
+from penstock.core.evidence import Evidence, Trace
+from penstock.core.looks import COLUMNS, Counts, Table
+from penstock.core.stats import calibration, shares
+from penstock.core.stats.nulls import Side
+from penstock.core.stats.ratio import Ratio, RatioPath, ratio_path
+from penstock.core.terms import WITHOUT_HISTORY, Calibration, Terms, Tolerance
+from penstock.core.verdict import Verdict
+
+Floats = NDArray[np.float64]
+Pods = Mapping[str, Sequence[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What all streams have in common.
+
+    Attributes:
+        name: What sentences call the metric.
+        tolerance: What is tolerated at full exposure.
+        labels: One per proportion of the metric, empty where it has but one.
+        ladder: The weights of the plan as shares, rising, without 1.
+        alpha: Chance of a false alarm, 0 to 1.
+        miss_rate: Chance of a wrong "safe" for a step, 0 to 1.
+        interval_seconds: Time between looks.
+        warm_up_seconds: Time in which fresh pods are not compared.
+        sticky: Whether users stick to a version, so that shares of requests tell nothing.
+    """
+
+    name: str
+    tolerance: Tolerance
+    labels: tuple[str, ...]
+    ladder: tuple[float, ...]
+    alpha: float
+    miss_rate: float
+    interval_seconds: float
+    warm_up_seconds: float
+    sticky: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """The answers of one version.
+
+    Attributes:
+        counts: Shape (intervals, pods, 1 + proportions): total, bad, bad at the next edge, ...
+        there: Which pods there were, shape (intervals, pods).
+    """
+
+    counts: Floats
+    there: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, rows: Sequence[Pods], width: int) -> "Arm":
+        """Return the counts by pod and interval as arrays; a pod that is not named has none."""
+        pods = list(dict.fromkeys(pod for row in rows for pod in row))
+        nothing = (0,) * width
+        counts = np.array([[row.get(pod, nothing) for pod in pods] for row in rows], np.float64)
+        there = np.array([[pod in row for pod in pods] for row in rows], dtype=bool)
+        shape = (len(rows), len(pods))
+        return cls(counts.reshape(*shape, width), there.reshape(shape))
+
+    def total(self, part: int) -> Floats:
+        """Return the sums over pods, shape (intervals,): of all answers for part 0, else bad."""
+        result: Floats = self.counts[..., part].sum(-1)
+        return result
+
+    @property
+    def pods(self) -> Floats:
+        """How many pods there were per interval, at least 1."""
+        result: Floats = np.maximum(self.there.sum(-1), 1.0)
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The closed intervals of one release.
+
+    Attributes:
+        ends: In seconds on any clock, rising, shape (intervals,).
+        weights: The candidate's weight as a share, same shape.
+        candidate: Its answers.
+        stable: Its answers.
+    """
+
+    ends: Floats
+    weights: Floats
+    candidate: Arm
+    stable: Arm
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the operator would say after one interval of the release."""
+
+    end: float
+    verdict: Verdict
+    evidence: Evidence
+    ratio: Ratio | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The first verdicts of a stream, by end of their interval; None for none.
+
+    Attributes:
+        worse_at: When it was called worse.
+        safe_at: When it was first called safe.
+        candidate: Answers of the candidate until it was called worse, else to the end.
+    """
+
+    worse_at: float | None
+    safe_at: float | None
+    candidate: Counts
+
+
+def calibrations(setup: Setup, history: Arm) -> tuple[Calibration, ...]:
+    """Return what stable's history says, per proportion."""
+    if not history.counts.size:
+        return (WITHOUT_HISTORY,) * len(setup.labels)
+    seconds = setup.interval_seconds
+    total = calibration.in_minutes(history.counts[..., 0], seconds)
+    return tuple(
+        _calibration(total, calibration.in_minutes(history.counts[..., part], seconds), setup.alpha)
+        for part in range(1, 1 + len(setup.labels))
+    )
+
+
+def _calibration(total: Floats, bad: Floats, alpha: float) -> Calibration:
+    sums = Counts(int(total.sum()), int(bad.sum()))
+    return Calibration.of(calibration.calibrate(total, bad, alpha), sums)
+
+
+class Replay:
+    """One release as it would have been judged, look by look."""
+
+    def __init__(self, setup: Setup, calibrated: Sequence[Calibration], release: Release) -> None:
+        """Judge the intervals of one release, at least one."""
+        self.setup = setup
+        self.release = release
+        self._steps = np.cumsum(np.diff(release.weights, prepend=release.weights[:1]) != 0)
+        exposures = _exposures(setup.ladder, self._steps, release.weights)
+        self._terms = [
+            Terms(setup.interval_seconds, setup.tolerance, exposures, one) for one in calibrated
+        ]
+        shared = self._shared()
+        self._tables = [self._table(shared, part) for part in range(len(setup.labels))]
+
+    def _shared(self) -> dict[str, Floats]:
+        """Return the columns that all proportions have in common."""
+        release, seconds = self.release, self.setup.interval_seconds
+        numbers = np.round((release.ends - release.ends[0]) / seconds) + 1
+        columns = {name: np.zeros(len(release.ends)) for name in COLUMNS}
+        columns["number"] = np.maximum.accumulate(numbers)
+        columns["step"] = self._steps.astype(np.float64)
+        columns["warm"] = self._warm().astype(np.float64)
+        columns["candidate_pods"], columns["stable_pods"] = (
+            release.candidate.pods,
+            release.stable.pods,
+        )
+        columns["candidate_total"] = release.candidate.total(0)
+        columns["stable_total"] = release.stable.total(0)
+        return columns
+
+    def _warm(self) -> NDArray[np.bool_]:
+        """Return which looks are in warm-up: of the release, or of a pod that is new in it."""
+        there = self.release.candidate.there
+        begins = self.release.ends - self.setup.interval_seconds
+        new = there & (np.cumsum(there, 0) == 1)
+        fresh = new.any(-1) | (np.arange(len(begins)) == 0)
+        since = np.maximum.accumulate(np.where(fresh, begins, -np.inf))
+        warm: NDArray[np.bool_] = begins < since + self.setup.warm_up_seconds
+        return warm
+
+    def _table(self, shared: Mapping[str, Floats], part: int) -> Table:
+        columns = dict(shared)
+        columns["candidate_bad"] = self.release.candidate.total(part + 1)
+        columns["stable_bad"] = self.release.stable.total(part + 1)
+        rate = evidence.stable_rate(self._terms[part], evidence.NOTHING_FOLDED, Table(**columns))
+        for side in self.setup.tolerance.sides:
+            name = "worst" if side is Side.MORE else "least"
+            columns[f"{name}_total"], columns[f"{name}_bad"] = self._cells(side, part, rate)
+        return Table(**columns)
+
+    def _cells(self, side: Side, part: int, rate: Floats) -> tuple[Floats, Floats]:
+        """Return the totals and bad answers of each look's most incriminating pod."""
+        counts = self.release.candidate.counts
+        if not counts.size:
+            return np.zeros(len(rate)), np.zeros(len(rate))
+        tolerance = self.setup.tolerance
+        bound_of, sign = (tolerance.most, 1) if side is Side.MORE else (tolerance.least, -1)
+        bounds = np.array([bound_of(one) for one in rate.tolist()])[:, None]
+        excess = sign * (counts[..., part + 1] - counts[..., 0] * bounds)
+        worst = excess.argmax(-1)
+        looks = np.arange(len(rate))
+        return counts[looks, worst, 0], counts[looks, worst, part + 1]
+
+    @cached_property
+    def _traces(self) -> list[Trace]:
+        """The evidence of each proportion after each look."""
+        return [
+            Trace.of(evidence.trace(terms, table))
+            for terms, table in zip(self._terms, self._tables, strict=True)
+        ]
+
+    @cached_property
+    def trace(self) -> Trace:
+        """The evidence of all proportions together."""
+        return Trace.of([side for one in self._traces for side in one.sides])
+
+    @cached_property
+    def _ratios(self) -> list[RatioPath]:
+        return [
+            ratio_path(sides.pairs(Side.MORE, table), terms.calibration.phi)
+            for terms, table in zip(self._terms, self._tables, strict=True)
+        ]
+
+    @cached_property
+    def _mistrust(self) -> NDArray[np.bool_]:
+        """After which looks the shares of a step contradict its weight."""
+        result = np.zeros(len(self._steps), dtype=bool)
+        if self.setup.sticky:
+            return result
+        table, weights = self._tables[0], self.release.weights
+        for step in np.unique(self._steps):
+            rows = self._steps == step
+            counts = table.candidate_total[rows], table.stable_total[rows], weights[rows]
+            result[rows] = shares.log_evidence(*counts) >= shares.ALARM
+        return result
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the verdicts cannot tell or promise, after the last look."""
+        found: list[str] = []
+        for terms, table in zip(self._terms, self._tables, strict=True):
+            found += [note.text for note in analysis.limits(terms, table, int(self._steps[-1]))]
+        return tuple(dict.fromkeys(found))
+
+    def verdict(self, index: int) -> Verdict:
+        """Return the verdict after a look."""
+        trace, table = self.trace, self._tables[0]
+        if trace.worse[index] >= -math.log(self.setup.alpha):
+            left = trace.at(index).worse_without_worst_cell
+            if left >= analysis.LOG_WITHOUT_WORST_CELL:
+                return Verdict.WORSE
+        if table.candidate_total[index] + table.stable_total[index] == 0:
+            return Verdict.NO_DATA
+        if self._mistrust[index]:
+            return Verdict.UNTRUSTED
+        safe = trace.safe[index] >= -math.log(self.setup.miss_rate)
+        return Verdict.SAFE if safe else Verdict.LEARNING
+
+    def said(self) -> Iterator[Said]:
+        """Yield what the operator would say after each look."""
+        for index, end in enumerate(self.release.ends.tolist()):
+            verdict = self.verdict(index)
+            seen = self.trace.at(index)
+            part = self._telling(index, verdict)
+            span = self._ratios[part].at(index)
+            yield Said(end, verdict, seen, span, self._why(index, part, verdict, seen, span))
+
+    def _telling(self, index: int, verdict: Verdict) -> int:
+        """Return the proportion that a verdict stands on."""
+        if verdict is Verdict.WORSE:
+            return max(range(len(self._traces)), key=lambda part: self._traces[part].worse[index])
+        return min(range(len(self._traces)), key=lambda part: self._traces[part].safe[index])
+
+    def _why(
+        self, index: int, part: int, verdict: Verdict, seen: Evidence, span: Ratio | None
+    ) -> str:
+        name = f"{self.setup.name} {self.setup.labels[part]}".rstrip()
+        if verdict is Verdict.UNTRUSTED:
+            return f"{name}: the share of the requests is not the weight"
+        sums = self._sums[part][:, index]
+        counts = Counts(int(sums[0]), int(sums[1])), Counts(int(sums[2]), int(sums[3]))
+        told = analysis.Told(name, int(self._steps[index]), *counts, span)
+        rates = self.setup.alpha, self.setup.miss_rate
+        return analysis.explain(self._terms[part], told, seen, verdict, rates)
+
+    @cached_property
+    def _sums(self) -> list[Floats]:
+        """Candidate's and stable's answers and bad answers up to each look, per proportion."""
+        names = ("candidate_total", "candidate_bad", "stable_total", "stable_bad")
+        return [
+            np.cumsum(np.stack([getattr(table, name) for name in names]), -1)
+            for table in self._tables
+        ]
+
+    def summary(self) -> Summary:
+        """Return the first verdicts; "safe" is not looked for after "worse"."""
+        first_worse, first_safe = self._first_worse(), self._first_safe()
+        if first_worse is not None and first_safe is not None and first_safe > first_worse:
+            first_safe = None
+        last = -1 if first_worse is None else first_worse
+        total, bad = self._sums[0][:2, last]
+        ends = self.release.ends
+        return Summary(
+            None if first_worse is None else float(ends[first_worse]),
+            None if first_safe is None else float(ends[first_safe]),
+            Counts(int(total), int(bad)),
+        )
+
+    def _first_worse(self) -> int | None:
+        looks = np.flatnonzero(self.trace.worse >= -math.log(self.setup.alpha)).tolist()
+        return next((i for i in looks if self.verdict(i) is Verdict.WORSE), None)
+
+    def _first_safe(self) -> int | None:
+        looks = np.flatnonzero(self.trace.safe >= -math.log(self.setup.miss_rate)).tolist()
+        return next((i for i in looks if self.verdict(i) is Verdict.SAFE), None)
+
+
+def _exposures(
+    ladder: tuple[float, ...], steps: NDArray[np.int64], weights: Floats
+) -> tuple[float, ...]:
+    """Return, per step, the next weight of the ladder above its own; 1 after the last."""
+    found = []
+    for weight in weights[np.unique(steps, return_index=True)[1]].tolist():
+        above = bisect.bisect_right(ladder, weight + 1e-9)
+        found.append(ladder[above] if above < len(ladder) else 1.0)
+    return tuple(found)

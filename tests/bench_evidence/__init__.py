@@ -1,0 +1,1 @@
+"""How Penstock's evidence fares beside the rules of others, on the same simulated streams."""
