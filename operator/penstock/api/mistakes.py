@@ -56,6 +56,20 @@ def sentences(model: type[BaseModel], error: ValidationError) -> tuple[str, ...]
     )
 
 
+def unknown(model: type[BaseModel], content: Any, path: str = "") -> tuple[str, ...]:
+    """Return one sentence per field that a model, which ignores them, does not have."""
+    if not isinstance(content, dict):
+        return ()
+    known, found = _fields(model), []
+    for key, value in content.items():
+        name = f"{path}{key}"
+        if key not in known:
+            found.append(f"{name} is not a field{_suggestion(model, [str(key)])}")
+        elif (inner := _inner(known[key])) is not None:
+            found += unknown(inner, value, f"{name}.")
+    return tuple(found)
+
+
 def _sentence(model: type[BaseModel], error: ErrorDetails) -> str:
     keys = [str(key) for key in error["loc"]]
     path = ".".join(key for key in keys if key != "[key]") or "the file"

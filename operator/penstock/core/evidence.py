@@ -329,21 +329,17 @@ class SideTrace:
         An expert's sum is product * (all starts so far); without the cell of look i the starts up
         to i keep only the share exp(-cell) of theirs.
         """
-        upto = slice(0, index + 1)
+        upto, whole = slice(0, index + 1), self.started[:, index, None]
+        started, cells = self.started[:, upto], self.cells[:, upto]
         with np.errstate(divide="ignore"):
-            lost = self.started[:, upto] + np.log(-np.expm1(-self.cells[:, upto]))
-        lost += self.gained[:, index, None] - self.worse[index]
-        share_left = 1 - np.exp(mixture.log_sum(lost, 0)).max()
-        left = self.worse[index] + math.log(max(share_left, 1e-15))
-        return float(np.logaddexp(left, self.to_come[index]))
+            later = whole + np.log(-np.expm1(started - whole))
+        left = mixture.log_add(started - cells, later) + self.gained[:, index, None]
+        return float(np.logaddexp(mixture.log_sum(left, 0).min(), self.to_come[index]))
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
     """What `weigh` gives after each look of a record that keeps all of them.
-
-    Where the worst cell carries all but 1e-15 of the evidence, what is left without it is taken to
-    be that much at most.
 
     Attributes:
         sides: Every direction of every part of a metric.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from penstock.api.stream import StreamMetric
 from penstock.api.v1alpha1.metric_template import (
     Better,
     CountedUnit,
@@ -85,7 +86,7 @@ def guardrail(metric: Metric, template: MetricTemplateSpec | None) -> Guardrail 
     )
 
 
-def tolerance_of(metric: Metric, better: Better) -> Tolerance:
+def tolerance_of(metric: Metric | StreamMetric, better: Better) -> Tolerance:
     """Return what a metric tolerates; the harmful direction is always bounded."""
     more, less = metric.max_increase, metric.max_decrease
     if better is Better.LOWER:

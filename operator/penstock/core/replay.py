@@ -131,11 +131,10 @@ class Summary:
     candidate: Counts
 
 
-def calibrations(setup: Setup, history: Arm) -> tuple[Calibration, ...]:
-    """Return what stable's history says, per proportion."""
+def calibrations(setup: Setup, history: Arm, seconds: float) -> tuple[Calibration, ...]:
+    """Return what stable's history says, per proportion; its intervals last so many seconds."""
     if not history.counts.size:
         return (WITHOUT_HISTORY,) * len(setup.labels)
-    seconds = setup.interval_seconds
     total = calibration.in_minutes(history.counts[..., 0], seconds)
     return tuple(
         _calibration(total, calibration.in_minutes(history.counts[..., part], seconds), setup.alpha)
