@@ -18,6 +18,7 @@ from penstock.core.ledger import Guardrail, Ledger
 from penstock.core.queries import Subject, Unusable
 from penstock.core.readings import NoLook
 from penstock.core.samples import Answer, Query, Unreadable
+from penstock.historian import Historian
 from penstock.ports import InterruptedTurnError, Metrics
 from penstock.watched import Haste, Sight, Watched, look_of
 
@@ -48,11 +49,13 @@ class Observer:
     def __init__(self, metrics: Metrics) -> None:
         """Look through this port."""
         self._metrics = metrics
+        self._historian = Historian(metrics)
         self._memories: dict[tuple[str, str], Memory] = {}
 
     def forget(self, namespace: str, release: str) -> None:
         """Drop what is remembered of a release that has ended."""
         self._memories.pop((namespace, release), None)
+        self._historian.forget(namespace, release)
 
     async def shows_stable(
         self, subject: Subject, rails: Sequence[Guardrail], now: datetime
@@ -101,11 +104,20 @@ class Observer:
         waiting = watched.end_of(memory.done + 1) + lag
         looks = bool(memory.baselines) and waiting <= now and not haste.pressing
         if not haste.pressing:
+            self._calibrate(namespace, memory, watched)
             if watched.step >= 0 and isinstance(watched.subject, Subject):
                 await self._catch_up(memory, watched, due, haste.urgent)
             memory.done = max(memory.done, due)
         sight = self._sight(memory, watched, now, lag)
         return replace(sight, due=waiting) if looks else sight
+
+    def _calibrate(self, namespace: str, memory: Memory, watched: Watched) -> None:
+        """Fix what stable's history says, if it is known before the first look."""
+        if memory.ledger.last_number or watched.step >= len(watched.steps):
+            return
+        self._historian.begin(namespace, watched)
+        learned = self._historian.learned(namespace, watched.release)
+        memory.ledger = memory.ledger.calibrated(learned)
 
     def _memory(self, namespace: str, watched: Watched, records: Mapping[str, str]) -> Memory:
         key = (namespace, watched.release)

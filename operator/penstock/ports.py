@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from penstock.core.kinds import Key, Kind, Manifest
-from penstock.core.samples import Answer, Query
+from penstock.core.samples import Answer, Query, RangeQuery, Tracks
 
 
 class TransientError(Exception):
@@ -76,6 +76,10 @@ class Metrics(Protocol):
 
     async def read(self, queries: Sequence[Query]) -> Sequence[Answer]:
         """Return one answer per query, in order. Never raises: silence is an answer too."""
+        ...
+
+    async def history(self, query: RangeQuery) -> Tracks:
+        """Return the series of an expression over a time. Never raises."""
         ...
 
     def lag_seconds(self, connection: str) -> float | None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.api.v1alpha1.rollout_status import Phase, RolloutStatus
 from penstock.arms import Arms, subject_of
-from penstock.core import ledger, plan
+from penstock.core import ledger, plan, pods
 from penstock.core.facts import NO_PODS, Route
 from penstock.core.kinds import Key, Manifest
 from penstock.core.queries import Unusable
@@ -47,6 +47,8 @@ class Sighting:
             if not rails:
                 return world
         watched = self._watched(world, rules, rails, matchers, haste.now)
+        stable = found.get(release["spec"]["stable"], ())
+        watched = replace(watched, stable_pods=pods.names_and_addresses(stable))
         records = release.get("status", {}).get("records", {})
         sight = await self.observer.observe(world.key.namespace, watched, records, haste)
         seen = replace(world.seen, analysis=sight.analysis)

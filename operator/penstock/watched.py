@@ -35,6 +35,7 @@ class Watched:
         subject: Whom the metrics are about; None while versions cannot be told apart.
         pods: Ready pods of candidate and stable.
         youngest: When the newest ready pod of the candidate was created.
+        stable_pods: Names and addresses of stable's pods.
     """
 
     release: str
@@ -48,6 +49,7 @@ class Watched:
     subject: Subject | Unusable
     pods: tuple[int, int]
     youngest: datetime | None
+    stable_pods: frozenset[str] = frozenset()
 
     @property
     def interval(self) -> timedelta:

@@ -16,7 +16,7 @@ import urllib3
 from prometheus_api_client.prometheus_connect import PrometheusConnect
 
 from penstock.api.configuration import Auth, Connection
-from penstock.core.samples import Answer, Query, Sample, Unreadable
+from penstock.core.samples import Answer, Query, RangeQuery, Sample, Track, Tracks, Unreadable
 
 AT_ONCE = 8
 """Questions on their way at once, per connection; Prometheus itself works on 20."""
@@ -51,20 +51,31 @@ class Prometheus:
         """Return one answer per query, in order; never raises."""
         return await asyncio.gather(*map(self._answer, queries))
 
+    async def history(self, query: RangeQuery) -> Tracks:
+        """Return the series of an expression over a time; never raises.
+
+        It is asked beside the looks, once: a slow answer delays none of them.
+        """
+        server = self._allowed(query.connection, query.namespace)
+        return server if isinstance(server, Unreadable) else await server.history(query)
+
     def close(self) -> None:
         """Let go of threads and sockets; what is on its way ends by itself."""
         for server in self._servers.values():
             server.close()
 
     async def _answer(self, query: Query) -> Answer:
-        server = self._servers.get(query.connection)
+        server = self._allowed(query.connection, query.namespace)
+        return server if isinstance(server, Unreadable) else await server.answer(query)
+
+    def _allowed(self, connection: str, namespace: str) -> "_Server | Unreadable":
+        server = self._servers.get(connection)
         if server is None:
-            return Unreadable(f"connection {query.connection} is not configured")
+            return Unreadable(f"connection {connection} is not configured")
         allowed = server.connection.namespaces
-        if allowed is not None and query.namespace not in allowed:
-            text = f"connection {query.connection} is closed to namespace {query.namespace}"
-            return Unreadable(text)
-        return await server.answer(query)
+        if allowed is not None and namespace not in allowed:
+            return Unreadable(f"connection {connection} is closed to namespace {namespace}")
+        return server
 
 
 class _Server:
@@ -80,11 +91,13 @@ class _Server:
         self._timeout = connection.timeout.total_seconds()
         self._client, self._session = _client(connection)
         self._threads = ThreadPoolExecutor(AT_ONCE, f"prometheus-{name}")
+        self._histories = ThreadPoolExecutor(1, f"prometheus-{name}-history")
         self._on_its_way: dict[tuple[str, str], asyncio.Task[Answer]] = {}
         self._heard_at = self._left_alone_until = 0.0
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._histories):
+            threads.shutdown(wait=False, cancel_futures=True)
         self._session.close()
 
     async def answer(self, query: Query) -> Answer:
@@ -113,6 +126,28 @@ class _Server:
             return self._silent()
         finally:
             self._timing("query", time.monotonic() - began)
+
+    async def history(self, query: RangeQuery) -> Tracks:
+        loop, began = asyncio.get_running_loop(), time.monotonic()
+        try:
+            async with asyncio.timeout(2 * self._timeout):
+                return await loop.run_in_executor(self._histories, self._read_range, query)
+        except Exception as error:  # The port promises an answer, whatever happens in a library.
+            return Unreadable(f"connection {self._name} {_reason(error)}")
+        finally:
+            self._timing("history", time.monotonic() - began)
+
+    def _read_range(self, query: RangeQuery) -> Tracks:
+        rows = self._client.custom_query_range(
+            query.expression,
+            start_time=query.begin,
+            end_time=query.end,
+            step=f"{query.step.total_seconds():g}",
+            params={"limit": str(self.connection.max_series)},
+        )
+        if len(rows) > self.connection.max_series:
+            raise _RefusedError(_too_many(self.connection.max_series))
+        return _tracks(rows)
 
     def _read(self, expression: str, at: str) -> Answer:
         most = self.connection.max_series
@@ -230,6 +265,16 @@ def _samples(rows: Any) -> tuple[Sample, ...]:  # noqa: ANN401
         return tuple(Sample(dict(row["metric"]), float(row["value"][1])) for row in rows)
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise _RefusedError("answered with something else than a vector") from error
+
+
+def _tracks(rows: Any) -> tuple[Track, ...]:  # noqa: ANN401
+    try:
+        return tuple(
+            Track(dict(row["metric"]), {float(at): float(value) for at, value in row["values"]})
+            for row in rows
+        )
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise _RefusedError("answered with something else than a matrix") from error
 
 
 def _reason(error: Exception) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from penstock.api.v1alpha1.rollout import OnWorse, RolloutSpec
 from penstock.api.v1alpha1.rollout_status import MetricStatus, StepStatus
-from penstock.core import analysis, forecast, plan
+from penstock.core import analysis, forecast, plan, sentences
 from penstock.core.analysis import Judgement
 from penstock.core.facts import Analysis, Finding
 from penstock.core.ledger import Guardrail, Ledger
@@ -83,8 +83,14 @@ def _compared(rail: Guardrail, record: MetricRecord, question: Question, alpha: 
         status=_status(rail.name, verdict, judged, quiet if silent else judged.why),
         log_worse=judged.evidence.worse,
         log_safe=judged.evidence.safe,
-        notes=tuple(f"{rail.name}: {note.text}" for note in judged.notes),
+        notes=tuple(f"{rail.name}: {text}" for text in _notes(rail, judged, question)),
     )
+
+
+def _notes(rail: Guardrail, judged: Judgement, question: Question) -> list[str]:
+    clustered = question.spec.traffic.sticky is not None and not rail.by_unit
+    more = [sentences.sticky_requests()] if clustered else []
+    return [note.text for note in judged.notes] + more
 
 
 def _status(name: str, verdict: Verdict, judged: Judgement, why: str) -> MetricStatus:
@@ -139,7 +145,7 @@ def together(ledger: Ledger, question: Question, said: Sequence[Opinion]) -> Ana
         silence=silence,
         mistrust=mistrust,
         observed_share=observed,
-        notes=tuple(note for o in said for note in o.notes),
+        notes=tuple(note for o in said for note in o.notes) + _skipped(question),
         at=question.at,
     )
 
@@ -166,6 +172,10 @@ def _verdict(acting: Sequence[Opinion], silence: str, mistrust: str) -> Verdict:
     if mistrust:
         return Verdict.UNTRUSTED
     return Verdict.SAFE if all(v is Verdict.SAFE for v in verdicts) else Verdict.LEARNING
+
+
+def _skipped(question: Question) -> tuple[str, ...]:
+    return (sentences.shares_skipped(),) if question.spec.traffic.sticky is not None else ()
 
 
 def _shares(ledger: Ledger, question: Question) -> tuple[str, float | None]:

@@ -1,6 +1,6 @@
 """The counts of a whole release: the record of each metric, packed into the Release's status."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from penstock.api.v1alpha1.rollout import Metric, OnWorse, RolloutSpec, Threshol
 from penstock.core import plan
 from penstock.core.metric_record import MetricRecord, Part
 from penstock.core.record import Record
-from penstock.core.terms import Terms, Tolerance
+from penstock.core.terms import Calibration, Terms, Tolerance
 from penstock.core.thresholds import ThresholdRecord
 
 CHANGE, SLACK = 20.0, 0.1
@@ -123,6 +123,12 @@ class Ledger:
     def with_threshold(self, name: str, record: ThresholdRecord) -> "Ledger":
         """Return the ledger with one threshold's record replaced."""
         return replace(self, thresholds={**self.thresholds, name: record})
+
+    def calibrated(self, learned: Mapping[str, Sequence[Calibration]]) -> "Ledger":
+        """Return the ledger with what stable's history says, by metric and proportion."""
+        fixed = {name: r.calibrated(learned[name]) for name, r in self.proportions.items()
+                 if name in learned}  # fmt: skip
+        return replace(self, proportions={**self.proportions, **fixed}) if fixed else self
 
     @property
     def last_number(self) -> int:

@@ -58,3 +58,9 @@ def workload(pod: Manifest) -> str:
         return str(meta["name"])
     name, hash_ = str(owners[0]["name"]), labels.get("pod-template-hash", "")
     return name.removesuffix(f"-{hash_}") if hash_ else name
+
+
+def names_and_addresses(found: Iterable[Manifest]) -> frozenset[str]:
+    """Return by what scrape targets may name these pods."""
+    names = {pod["metadata"]["name"] for pod in found}
+    return frozenset(names | {pod.get("status", {}).get("podIP", "") for pod in found} - {""})

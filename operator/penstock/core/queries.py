@@ -105,9 +105,9 @@ def proportion_query(
     """
     part, text = (Row.GOOD, template.good) if template.bad is None else (Row.BAD, template.bad)
     selectors: dict[str, str] = {}
-    for row, selector in ((Row.TOTAL, template.total), (part, text or "")):
+    for row, text_of in ((Row.TOTAL, template.total), (part, text or "")):
         for name, arm in (("stable", subject.stable), ("candidate", subject.candidate)):
-            expanded = _selector(selector, subject, arm)
+            expanded = selector(text_of, subject, arm)
             if isinstance(expanded, Unusable):
                 return Unusable(f"{row}: {expanded.reason}")
             selectors[f"{row}/{name}"] = expanded
@@ -162,7 +162,8 @@ def _wrong(name: str, value: str) -> Unusable | None:
     return None
 
 
-def _selector(text: str, subject: Subject, arm: Arm) -> str | Unusable:
+def selector(text: str, subject: Subject, arm: Arm) -> str | Unusable:
+    """Return the plain selector of a counter for one arm."""
     if "$variant" not in _variables(text):
         return Unusable("must contain $variant, the matcher that tells the versions apart")
     expanded = expand(text, subject, arm)

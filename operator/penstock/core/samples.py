@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +34,26 @@ class Query:
     expression: str
     namespace: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One series over time: its values by time, in Unix seconds."""
+
+    labels: Mapping[str, str]
+    values: Mapping[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class RangeQuery:
+    """An expression over a time, for one connection; `namespace` as in `Query`."""
+
+    connection: str
+    expression: str
+    namespace: str
+    begin: datetime
+    end: datetime
+    step: timedelta
+
+
+Tracks = tuple[Track, ...] | Unreadable

@@ -166,6 +166,11 @@ def sticky_requests() -> str:
     )
 
 
+def shares_skipped() -> str:
+    """Return that shares are not compared with weights."""
+    return "shares of requests are not compared with the weights: users stick to a version"
+
+
 def recent_only(looks: int) -> str:
     """Return that counts and ratio leave out older looks, which the evidence covers."""
     return f"counts and ratio cover the last {looks} looks; the evidence covers all"
