@@ -13,7 +13,7 @@ from penstock.ports import Metrics
 from penstock.watched import Watched
 
 Learned = Mapping[str, tuple[Calibration, ...]]
-NOTHING: Learned = {}
+Asked = asyncio.Task[tuple[Calibration, ...]]
 
 
 @dataclass
@@ -25,37 +25,29 @@ class Historian:
     """
 
     metrics: Metrics
-    _asked: dict[tuple[str, str], asyncio.Task[Learned]] = field(default_factory=dict)
+    _asked: dict[tuple[str, str], dict[str, Asked]] = field(default_factory=dict)
 
-    def begin(self, namespace: str, watched: Watched) -> None:
-        """Ask for the hour before a release, if that was not done."""
-        key = namespace, watched.release
-        if key not in self._asked and isinstance(watched.subject, Subject):
-            self._asked[key] = asyncio.create_task(self._ask(watched, watched.subject))
+    def begin(self, namespace: str, watched: Watched, rail: Guardrail) -> None:
+        """Ask for the hour before a release, if that was not done for this metric."""
+        asked = self._asked.setdefault((namespace, watched.release), {})
+        if rail.name not in asked and isinstance(watched.subject, Subject):
+            asked[rail.name] = asyncio.create_task(self._ask(watched, watched.subject, rail))
 
     def learned(self, namespace: str, release: str) -> Learned:
-        """Return the calibration per proportion by name of the metric; empty until it is known."""
-        task = self._asked.get((namespace, release))
-        return task.result() if task is not None and task.done() else NOTHING
+        """Return the calibration per proportion by name of the metric, of what is known by now."""
+        asked = self._asked.get((namespace, release), {})
+        return {name: task.result() for name, task in asked.items() if task.done()}
 
     def forget(self, namespace: str, release: str) -> None:
         """Drop what is remembered of a release that has ended."""
-        task = self._asked.pop((namespace, release), None)
-        if task is not None:
+        for task in self._asked.pop((namespace, release), {}).values():
             task.cancel()
 
-    async def _ask(self, watched: Watched, subject: Subject) -> Learned:
-        acting = sum(1 for rail in watched.rails if rail.acts and rail.counted)
-        alpha = analysis.guardrail_alpha(watched.spec.analysis.false_alarm_rate, acting)
-        return {
-            rail.name: await self._calibrations(watched, subject, rail, alpha)
-            for rail in watched.rails
-            if rail.counted
-        }
-
-    async def _calibrations(
-        self, watched: Watched, subject: Subject, rail: Guardrail, alpha: float
+    async def _ask(
+        self, watched: Watched, subject: Subject, rail: Guardrail
     ) -> tuple[Calibration, ...]:
+        acting = sum(1 for one in watched.rails if one.acts and one.compares)
+        alpha = analysis.guardrail_alpha(watched.spec.analysis.false_alarm_rate, acting)
         found = []
         for counted in rail.counted:
             query = history.query(

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from penstock.core import judging, ledger, queries
+from penstock.core import classes, judging, ledger, queries
 from penstock.core.counters import Baseline, take_look
 from penstock.core.judging import Question
 from penstock.core.ledger import Guardrail, Ledger
@@ -115,7 +115,9 @@ class Observer:
         """Fix what stable's history says, if it is known before the first look."""
         if memory.ledger.last_number or watched.step >= len(watched.steps):
             return
-        self._historian.begin(namespace, watched)
+        for rail in watched.rails:
+            if (known := ledger.known(rail, memory.ledger)).counted:
+                self._historian.begin(namespace, watched, known)
         learned = self._historian.learned(namespace, watched.release)
         memory.ledger = memory.ledger.calibrated(learned)
 
@@ -155,7 +157,8 @@ class Observer:
     ) -> bool:
         """Take one look; return whether anything answered."""
         asked: list[tuple[Guardrail, list[Query]]] = []
-        for rail in watched.rails:
+        for plain in watched.rails:
+            rail = ledger.known(plain, memory.ledger)
             made = self._queries(memory, watched, rail, number)
             if isinstance(made, Unusable):
                 memory.reasons[rail.name] = made.reason
@@ -167,6 +170,8 @@ class Observer:
             mine, answers = answers[: len(some)], answers[len(some) :]
             if rail.counted:
                 self._count(memory, watched, rail, number, mine)
+            elif rail.categories:
+                self._choose_classes(memory, watched, rail, mine[0])
             else:
                 self._note_value(memory, watched, rail, number, mine[0])
         return answered
@@ -199,6 +204,9 @@ class Observer:
             if isinstance(query, Unusable):
                 return query
             made.append(query)
+        if rail.categories and not made:
+            query = classes.query(rail.categories, rail.connection, subject, at)
+            return query if isinstance(query, Unusable) else [query]
         if rail.threshold:
             query = queries.value_query(rail.threshold.query, rail.connection, subject, at)
             return query if isinstance(query, Unusable) else [query]
@@ -244,6 +252,20 @@ class Observer:
         memory.newest[rail.name] = number
         memory.ledger = memory.ledger.with_proportion(rail.name, record.with_looks(looks))
 
+    def _choose_classes(
+        self, memory: Memory, watched: Watched, rail: Guardrail, answer: Answer
+    ) -> None:
+        """Fix the classes that are compared, from what stable has answered so far."""
+        if rail.categories is None or isinstance(answer, Unreadable):
+            memory.reasons[rail.name] = getattr(answer, "reason", "nothing was read yet")
+            return
+        names = classes.choose(rail.categories, answer)
+        if not names:
+            memory.reasons[rail.name] = "stable has not counted enough answers of any class"
+            return
+        record = ledger.empty_record(watched.spec, rail.of_classes(names))
+        memory.ledger = memory.ledger.with_proportion(rail.name, record)
+
     def _note_value(
         self, memory: Memory, watched: Watched, rail: Guardrail, number: int, answer: Answer
     ) -> None:
@@ -282,7 +304,7 @@ class Observer:
         for rail in watched.rails:
             number = memory.newest.get(rail.name)
             heard = watched.since if number is None else watched.end_of(number)
-            if rail.counted and now - max(heard, watched.since) > grace:
+            if rail.compares and now - max(heard, watched.since) > grace:
                 quiet[rail.name] = memory.reasons.get(rail.name, "nothing was read yet")
         return quiet
 

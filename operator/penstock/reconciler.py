@@ -180,7 +180,7 @@ class Reconciler:
         status = decision.status
         evidence = []
         for opinion in world.sight.opinions if world.sight and world.status.candidate else ():
-            if opinion.rail.counted:
+            if opinion.rail.compares:
                 name = opinion.rail.name
                 evidence.append((name, "worse", opinion.log_worse / math.log(10)))
                 evidence.append((name, "safe", opinion.log_safe / math.log(10)))

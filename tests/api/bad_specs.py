@@ -138,6 +138,26 @@ REFUSED: dict[str, tuple[Callable[[Spec], None], str]] = {
         _metrics({"name": "a", "value": VALUE, "maxIncrease": 10}),
         "belong to a template",
     ),
+    "edges that fall": (
+        _metrics({"template": "istio-latency", "edges": [1000, 250]}),
+        "edges must rise",
+    ),
+    "an edge twice": (
+        _metrics({"template": "istio-latency", "edges": [250, 250]}),
+        "edges must rise",
+    ),
+    "four edges": (
+        _metrics({"template": "istio-latency", "edges": [1, 2, 3, 4]}),
+        "edges",
+    ),
+    "a decrease of everything": (
+        _metrics({"template": "istio-errors", "maxDecrease": 100}),
+        "maxDecrease",
+    ),
+    "an argument with a bad name": (
+        _metrics({"template": "istio-errors", "args": {"a-b": "x"}}),
+        "args",
+    ),
     "two metrics of one name": (
         _metrics({"template": "istio-errors"}, {"template": "istio-errors"}),
         "name of its own",
@@ -165,8 +185,11 @@ GOOD_TEMPLATE: Spec = {
     "proportion": {"total": "requests_total{$variant}", "bad": 'requests_total{code="5",$variant}'}
 }
 REFUSED_TEMPLATES: dict[str, tuple[Callable[[Spec], None], str]] = {
-    "no form": (_drop("proportion"), "exactly one of proportion, distribution, value"),
-    "two forms": (_set("value", VALUE), "exactly one of proportion, distribution, value"),
+    "no form": (_drop("proportion"), "exactly one of proportion, distribution, categories, value"),
+    "two forms": (
+        _set("value", VALUE),
+        "exactly one of proportion, distribution, categories, value",
+    ),
     "no counter of bad requests": (_drop("proportion.bad"), "exactly one of bad, good"),
     "bad and good": (_set("proportion.good", "a{$variant}"), "exactly one of bad, good"),
     "no total": (_drop("proportion.total"), "proportion.total"),
@@ -177,6 +200,16 @@ REFUSED_TEMPLATES: dict[str, tuple[Callable[[Spec], None], str]] = {
     "a rate": (_set("proportion.total", "rate(requests_total{$variant}[1m])"), "plain selector"),
     "a variable that is none": (_set("proportion.total", "a{$variant,b='$c'}"), "unknown variable"),
     "a connection that is no name": (_set("connection", "http://a"), "connection"),
+    "better Higher without good": (_set("better", "Higher"), "better: Higher needs"),
+    "buckets that name le": (
+        _both(_drop("proportion"), _set("distribution", {"buckets": 'x_bucket{le="5",$variant}'})),
+        "le is set by the operator",
+    ),
+    "classes without a label": (
+        _both(_drop("proportion"), _set("categories", {"counts": "x_total{$variant}"})),
+        "categories.label",
+    ),
+    "a unit that is none": (_set("counts", "Users"), "counts"),
     "a value without bounds": (
         _both(_drop("proportion"), _set("value", {"query": "max(cpu)"})),
         "needs min, max or both",

@@ -198,6 +198,8 @@ class Place:
         slow_ms: float = 1000.0,
         status: int = 500,
         ready: bool = True,
+        classes: Mapping[str, float] | None = None,
+        value: float = 0.0,
     ) -> None:
         """Make all Pods of a version, now and later, behave like this and in no other way.
 
@@ -210,6 +212,8 @@ class Place:
             slow_ms: See `slow`.
             status: See `errors`.
             ready: False makes the Pods not ready, so they leave the mesh.
+            classes: Shares of the classes in its counter predictions_total.
+            value: Mean of what an answer is worth, in app_value_sum, _count and _squares.
         """
         behaviour = {
             "errors": errors,
@@ -219,6 +223,8 @@ class Place:
             "slow_ms": slow_ms,
             "status": status,
             "ready": ready,
+            "classes": dict(classes or {}),
+            "value": value,
         }
         self.cluster.tell_backends(self.namespace, version, behaviour)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from penstock.api.v1alpha1.rollout import OnWorse, RolloutSpec
 from penstock.api.v1alpha1.rollout_status import MetricStatus, StepStatus
-from penstock.core import analysis, forecast, plan, sentences
+from penstock.core import analysis, drift, forecast, plan, sentences
 from penstock.core.analysis import Judgement
 from penstock.core.facts import Analysis, Finding
 from penstock.core.ledger import Guardrail, Ledger
@@ -54,18 +54,24 @@ class Opinion:
 
 def opinions(ledger: Ledger, question: Question) -> tuple[Opinion, ...]:
     """Return what each guardrail says."""
-    acting = sum(1 for rail in question.rails if rail.acts and rail.counted)
+    acting = sum(1 for rail in question.rails if rail.acts and rail.compares)
     alpha = analysis.guardrail_alpha(question.spec.analysis.false_alarm_rate, acting)
     found = []
     for rail in question.rails:
-        if rail.counted:
-            found.append(_compared(rail, ledger.proportions[rail.name], question, alpha))
+        if rail.compares:
+            found.append(_compared(rail, ledger.proportions.get(rail.name), question, alpha))
         elif rail.threshold:
             found.append(_plain(rail, ledger, question))
     return tuple(found)
 
 
-def _compared(rail: Guardrail, record: MetricRecord, question: Question, alpha: float) -> Opinion:
+def _compared(
+    rail: Guardrail, record: MetricRecord | None, question: Question, alpha: float
+) -> Opinion:
+    if record is None:
+        why = question.quiet.get(rail.name, f"{rail.name}: its classes are not known yet")
+        status = MetricStatus(name=rail.name, verdict=Verdict.NO_DATA, why=why)
+        return Opinion(rail, Verdict.NO_DATA, status)
     judged = analysis.judge(
         record,
         name=rail.name,
@@ -80,11 +86,16 @@ def _compared(rail: Guardrail, record: MetricRecord, question: Question, alpha: 
     return Opinion(
         rail=rail,
         verdict=verdict,
-        status=_status(rail.name, verdict, judged, quiet if silent else judged.why),
+        status=_status(rail.name, verdict, judged, quiet if silent else _why(rail, record, judged)),
         log_worse=judged.evidence.worse,
         log_safe=judged.evidence.safe,
         notes=tuple(f"{rail.name}: {text}" for text in _notes(rail, judged, question)),
     )
+
+
+def _why(rail: Guardrail, record: MetricRecord, judged: Judgement) -> str:
+    far = drift.text(record) if rail.categories is not None else ""
+    return f"{judged.why}; {far}" if far else judged.why
 
 
 def _notes(rail: Guardrail, judged: Judgement, question: Question) -> list[str]:
@@ -152,7 +163,7 @@ def together(ledger: Ledger, question: Question, said: Sequence[Opinion]) -> Ana
 
 def _silence(acting: Sequence[Opinion], question: Question) -> str:
     texts = [f"{o.rail.name}: {question.quiet[o.rail.name]}" for o in acting
-             if o.rail.name in question.quiet and o.rail.counted]  # fmt: skip
+             if o.rail.name in question.quiet and o.rail.compares]  # fmt: skip
     return "; ".join(texts)
 
 
@@ -164,7 +175,7 @@ def _finding(acting: Sequence[Opinion], on_worse: OnWorse) -> Finding | None:
 
 
 def _verdict(acting: Sequence[Opinion], silence: str, mistrust: str) -> Verdict:
-    verdicts = [o.verdict for o in acting if o.rail.counted or o.verdict is Verdict.WORSE]
+    verdicts = [o.verdict for o in acting if o.rail.compares or o.verdict is Verdict.WORSE]
     if Verdict.WORSE in verdicts:
         return Verdict.WORSE
     if silence or Verdict.NO_DATA in verdicts:
@@ -232,7 +243,9 @@ def _slowest(ledger: Ledger, question: Question, index: int) -> tuple[float, flo
     """Return median and bound of the metric that takes longest on a step, in seconds."""
     found: list[tuple[float, float]] = []
     for rail in question.rails:
-        if rail.acts and rail.counted:
+        if rail.acts and rail.compares:
+            if rail.name not in ledger.proportions:
+                return None
             for part in ledger.proportions[rail.name].parts:
                 one = _forecast(part.record, question, index)
                 if one.median is None or one.bound is None:

@@ -7,13 +7,14 @@ from datetime import timedelta
 from penstock.api.stream import StreamMetric
 from penstock.api.v1alpha1.metric_template import (
     Better,
+    Categories,
     CountedUnit,
     MetricTemplateSpec,
     Proportion,
 )
 from penstock.api.v1alpha1.rollout import Analysis as AnalysisSpec
 from penstock.api.v1alpha1.rollout import Metric, OnWorse, RolloutSpec, Threshold
-from penstock.core import plan
+from penstock.core import classes, plan
 from penstock.core.metric_record import MetricRecord, Part
 from penstock.core.record import Record
 from penstock.core.terms import Calibration, Terms, Tolerance
@@ -41,6 +42,8 @@ class Guardrail:
     """A metric with its template filled in: proportions, or a threshold, on one connection.
 
     Attributes:
+        counted: The proportions that it compares; of categories they are not known beforehand.
+        categories: The counter of classes.
         args: What the variables $args.<name> stand for.
         by_unit: Whether each randomised unit is counted once, not each request.
     """
@@ -49,6 +52,7 @@ class Guardrail:
     connection: str
     on_worse: OnWorse
     counted: tuple[Counted, ...] = ()
+    categories: Categories | None = None
     threshold: Threshold | None = None
     tolerance: Tolerance = field(default_factory=lambda: Tolerance(CHANGE, SLACK))
     args: Mapping[str, str] = field(default_factory=dict)
@@ -58,6 +62,24 @@ class Guardrail:
     def acts(self) -> bool:
         """Return whether it can stop or hold a release."""
         return self.on_worse is not OnWorse.REPORT
+
+    @property
+    def compares(self) -> bool:
+        """Return whether stable and candidate are compared by it."""
+        return bool(self.counted) or self.categories is not None
+
+    def of_classes(self, names: Sequence[str]) -> "Guardrail":
+        """Return the same with a proportion per class, and one for the rest."""
+        if self.categories is None:
+            return self
+        counted = [
+            Counted(
+                classes.label_of(self.categories, name),
+                classes.proportion(self.categories, name, names),
+            )
+            for name in ((*names, classes.REST) if names else ())
+        ]
+        return replace(self, counted=tuple(counted))
 
 
 def guardrails(
@@ -79,11 +101,20 @@ def guardrail(metric: Metric, template: MetricTemplateSpec | None) -> Guardrail 
         connection=template.connection,
         on_worse=metric.on_worse,
         counted=_counted(metric, template),
+        categories=template.categories,
         threshold=template.value,
-        tolerance=tolerance_of(metric, template.better),
-        args=metric.args,
+        tolerance=_tolerance(metric, template),
+        args=metric.args or {},
         by_unit=template.counts is CountedUnit.UNITS,
     )
+
+
+def _tolerance(metric: Metric, template: MetricTemplateSpec) -> Tolerance:
+    if template.categories is None:
+        return tolerance_of(metric, template.better)
+    changes = (metric.max_increase, metric.max_decrease)
+    more, less = (CHANGE if change is None else change for change in changes)
+    return Tolerance(more, SLACK if metric.slack is None else metric.slack, less)
 
 
 def tolerance_of(metric: Metric | StreamMetric, better: Better) -> Tolerance:
@@ -105,7 +136,8 @@ def _counted(metric: Metric, template: MetricTemplateSpec) -> tuple[Counted, ...
     if many is None:
         return ()
     return tuple(
-        Counted(f"over {edge:g} {many.unit}".rstrip(), many.beyond(edge)) for edge in metric.edges
+        Counted(f"over {edge:g} {many.unit}".rstrip(), many.beyond(edge))
+        for edge in metric.edges or ()
     )
 
 
@@ -160,21 +192,18 @@ class Ledger:
 
 def empty(spec: RolloutSpec, rails: tuple[Guardrail, ...]) -> Ledger:
     """Return the ledger of a release before its first look."""
+    return Ledger(
+        {rail.name: empty_record(spec, rail) for rail in rails if rail.counted},
+        {rail.name: ThresholdRecord() for rail in rails if rail.threshold},
+    )
+
+
+def empty_record(spec: RolloutSpec, rail: Guardrail) -> MetricRecord:
+    """Return the record of a metric whose proportions are known, before its first look."""
     exposures = plan.next_exposures(plan.expand(spec))
     seconds = spec.analysis.interval.total_seconds()
-    return Ledger(
-        {
-            r.name: MetricRecord(
-                tuple(
-                    Part(counted.label, Record(Terms(seconds, r.tolerance, exposures)))
-                    for counted in r.counted
-                )
-            )
-            for r in rails
-            if r.counted
-        },
-        {r.name: ThresholdRecord() for r in rails if r.threshold},
-    )
+    terms = Terms(seconds, rail.tolerance, exposures)
+    return MetricRecord(tuple(Part(counted.label, Record(terms)) for counted in rail.counted))
 
 
 def decode(
@@ -190,7 +219,7 @@ def decode(
         if not text:
             continue
         try:
-            if rail.counted:
+            if rail.compares:
                 ledger = ledger.with_proportion(rail.name, _fitting(text, rail))
             else:
                 ledger = ledger.with_threshold(rail.name, ThresholdRecord.decode(text))
@@ -201,6 +230,18 @@ def decode(
 
 def _fitting(text: str, rail: Guardrail) -> MetricRecord:
     record = MetricRecord.decode(text)
+    if rail.categories is not None:
+        return record
     if [part.label for part in record.parts] != [counted.label for counted in rail.counted]:
         raise ValueError(f"the record of {rail.name} counts something else")
     return record
+
+
+def known(rail: Guardrail, ledger: Ledger) -> Guardrail:
+    """Return a metric of categories with the classes that its record counts; others as they are."""
+    record = ledger.proportions.get(rail.name)
+    if rail.categories is None or record is None:
+        return rail
+    prefix = classes.label_of(rail.categories, "")
+    names = [part.label.removeprefix(prefix) for part in record.parts]
+    return rail.of_classes([name for name in names if name != classes.REST])

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from penstock.api.v1alpha1.metric_template import MetricTemplateSpec
 from penstock.api.v1alpha1.rollout import Metric, RolloutSpec, Sticky
-from penstock.core import ledger, queries
+from penstock.core import classes, ledger, queries
 from penstock.core.facts import Problem
 from penstock.core.kinds import Key, Manifest, key_of
 from penstock.core.queries import Arm, Subject, Unusable
@@ -91,6 +91,8 @@ def _of_expression(
         queries.proportion_query(counted.proportion, "c", subject, _ANY_TIME, None)
         for counted in rail.counted
     ]
+    if rail.categories is not None:
+        made.append(classes.query(rail.categories, "c", subject, _ANY_TIME))
     if rail.threshold is not None:
         made.append(queries.value_query(rail.threshold.query, "c", subject, _ANY_TIME))
     wrong = next((one for one in made if isinstance(one, Unusable)), None)

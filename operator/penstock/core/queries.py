@@ -164,8 +164,9 @@ def _wrong(name: str, value: str) -> Unusable | None:
 
 def selector(text: str, subject: Subject, arm: Arm) -> str | Unusable:
     """Return the plain selector of a counter for one arm."""
-    if "$variant" not in _variables(text):
-        return Unusable("must contain $variant, the matcher that tells the versions apart")
+    if not {"$variant", "$version"} & set(_variables(text)):
+        return Unusable("must contain $variant (or a label of your own with $version), the matcher "
+                        "that tells the versions apart")  # fmt: skip
     expanded = expand(text, subject, arm)
     if isinstance(expanded, str) and not _SELECTOR.fullmatch(expanded):
         return Unusable(

@@ -22,7 +22,8 @@ import (
 )
 
 // Behaviour is what the admin endpoint sets: shares lie in 0..1, times are milliseconds.
-// JitterMS is the mean of an exponential share of the latency.
+// JitterMS is the mean of an exponential share of the latency. Classes are the shares of what a
+// model predicts; Value is the mean of what an answer is worth (exponential).
 type Behaviour struct {
 	Errors   float64 `json:"errors"`
 	Status   int     `json:"status"`
@@ -30,6 +31,9 @@ type Behaviour struct {
 	JitterMS float64 `json:"jitter_ms"`
 	Slow     float64 `json:"slow"`
 	SlowMS   float64 `json:"slow_ms"`
+
+	Classes map[string]float64 `json:"classes"`
+	Value   float64            `json:"value"`
 }
 
 type backend struct {
@@ -38,6 +42,8 @@ type backend struct {
 	behaviour    atomic.Pointer[Behaviour]
 	mutex        sync.Mutex
 	answered     map[int]int
+	predicted    map[string]int
+	value        struct{ count, sum, squares float64 }
 }
 
 func main() {
@@ -47,7 +53,7 @@ func main() {
 	behaviour := flag.String("behaviour", "{}", "behaviour at the start, JSON")
 	flag.Parse()
 
-	b := &backend{version: *version, pod: *pod, started: time.Now(), answered: map[int]int{}}
+	b := &backend{version: *version, pod: *pod, started: time.Now(), answered: map[int]int{}, predicted: map[string]int{}}
 	if err := b.set([]byte(*behaviour)); err != nil {
 		fail(err)
 	}
@@ -125,13 +131,41 @@ func (b *backend) answer(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(status)
 	fmt.Fprintf(w, "%s %s\n", b.version, b.pod)
-	b.count(status)
+	b.count(status, behaviour)
 }
 
-func (b *backend) count(status int) {
+func (b *backend) count(status int, behaviour *Behaviour) {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
 	b.answered[status]++
+	if class := drawn(behaviour.Classes); class != "" {
+		b.predicted[class]++
+	}
+	if behaviour.Value > 0 {
+		value := rand.ExpFloat64() * behaviour.Value
+		b.value.count++
+		b.value.sum += value
+		b.value.squares += value * value
+	}
+}
+
+func drawn(classes map[string]float64) string {
+	part := rand.Float64()
+	for _, class := range sorted(classes) {
+		if part -= classes[class]; part < 0 {
+			return class
+		}
+	}
+	return ""
+}
+
+func sorted[V any](of map[string]V) []string {
+	keys := make([]string, 0, len(of))
+	for key := range of {
+		keys = append(keys, key)
+	}
+	sort.Strings(keys)
+	return keys
 }
 
 func (b *backend) metrics(w http.ResponseWriter, r *http.Request) {
@@ -148,5 +182,14 @@ func (b *backend) metrics(w http.ResponseWriter, r *http.Request) {
 	sort.Ints(codes)
 	for _, code := range codes {
 		fmt.Fprintf(w, "app_requests_total{version=%q,code=\"%d\"} %d\n", b.version, code, b.answered[code])
+	}
+	fmt.Fprintln(w, "# TYPE predictions_total counter")
+	for _, class := range sorted(b.predicted) {
+		fmt.Fprintf(w, "predictions_total{version=%q,class=%q} %d\n", b.version, class, b.predicted[class])
+	}
+	if b.value.count > 0 {
+		fmt.Fprintf(w, "app_value_count{version=%q} %g\n", b.version, b.value.count)
+		fmt.Fprintf(w, "app_value_sum{version=%q} %g\n", b.version, b.value.sum)
+		fmt.Fprintf(w, "app_value_squares{version=%q} %g\n", b.version, b.value.squares)
 	}
 }

@@ -10,7 +10,11 @@ from penstock.api.v1alpha1.rollout import Threshold
 KIND, PLURAL = "MetricTemplate", "metrictemplates"
 SELECTOR = cel(
     known_variables(),
-    rule("self.contains('$variant')", "must contain $variant, which tells the versions apart"),
+    rule(
+        "self.contains('$variant') || self.contains('$version')",
+        "must contain $variant (or a label of your own with $version), which tells the versions "
+        "apart",
+    ),
     rule(
         r"self.matches(r'^\s*([A-Za-z_:][\w:]*)?\s*\{[\s\S]*\}\s*$')",
         'must be a plain selector such as name{label="x",$variant}: counters are read raw, '
@@ -104,15 +108,34 @@ def _plain(number: float) -> str:
     return f"{number:.9f}".rstrip("0").rstrip(".")
 
 
+class Categories(ApiModel):
+    """A counter per class of answers, such as what a model predicted."""
+
+    counts: str = Field(
+        min_length=1,
+        max_length=2048,
+        description="Selector of the counter of all classes; must contain $variant.",
+        json_schema_extra=SELECTOR,
+    )
+    label: str = Field(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$",
+        description="Label that names the class. The frequent classes of stable are compared, each "
+        "with maxIncrease and maxDecrease (20 % when not given), the rest together.",
+    )
+
+
 class MetricTemplateSpec(ApiModel):
     """How a metric is read."""
 
     model_config = ConfigDict(
         json_schema_extra=cel(
             rule(
-                "[has(self.proportion), has(self.distribution), has(self.value)]"
+                "[has(self.proportion), has(self.distribution), has(self.categories), "
+                "has(self.value)]"
                 ".filter(one, one).size() == 1",
-                "a MetricTemplate takes exactly one of proportion, distribution, value",
+                "a MetricTemplate takes exactly one of proportion, distribution, categories, value",
             ),
             rule(
                 "self.better == 'Lower' || (has(self.proportion) && has(self.proportion.good))",
@@ -143,6 +166,11 @@ class MetricTemplateSpec(ApiModel):
     distribution: Distribution | None = Field(
         default=None,
         description="A histogram, compared at the edges that the metric names.",
+    )
+    categories: Categories | None = Field(
+        default=None,
+        description="Shares of classes, compared between candidate and stable: drift of "
+        "predictions or of inputs.",
     )
     value: Threshold | None = Field(
         default=None, description="A plain threshold on the value of a query."

@@ -357,9 +357,8 @@ class Metric(ApiModel):
         default=None,
         description="Tolerated on top, in percentage points; 0.1 when not given.",
     )
-    edges: tuple[Edge, ...] = Field(
-        default=(),
-        max_length=3,
+    edges: Annotated[tuple[Edge, ...], Field(min_length=1, max_length=3)] | None = Field(
+        default=None,
         description="Bounds of the histogram's buckets at which a distribution is compared, "
         "rising, in its unit: the share beyond each.",
         json_schema_extra=cel(
@@ -370,9 +369,8 @@ class Metric(ApiModel):
             )
         ),
     )
-    args: dict[ArgName, ArgValue] = Field(
-        default={},
-        max_length=16,
+    args: Annotated[dict[ArgName, ArgValue], Field(max_length=16)] | None = Field(
+        default=None,
         description="Values of $args.<name> in the template.",
     )
     on_worse: OnWorse = Field(

@@ -118,5 +118,5 @@ def in_minutes(table: Floats, interval_seconds: float) -> Floats:
     """Return rows of shape (intervals, pods) summed to whole minutes; longer intervals stay."""
     length = max(round(60 / interval_seconds), 1)
     count = len(table) // length
-    result: Floats = table[: count * length].reshape(count, length, -1).sum(1)
+    result: Floats = table[: count * length].reshape(count, length, table.shape[1]).sum(1)
     return result
