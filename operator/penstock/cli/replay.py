@@ -2,18 +2,21 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
 
+from penstock.cli import picture
 from penstock.cli.streams import StreamError, read_header, read_streams
-from penstock.core.replay import Replay, Said, Summary
+from penstock.core.replay import Replay, Said, Summary, first_verdicts
 
 FAILED = 3
+MOST_DRAWN = 12
 
 
 class FailOn(StrEnum):
@@ -24,18 +27,36 @@ class FailOn(StrEnum):
     NOT_SAFE = "not-safe"
 
 
-def replay(
-    file: Annotated[
-        Path, typer.Argument(help="JSON Lines: a header, then closed intervals; - for stdin.")
-    ],
-    summary: Annotated[bool, typer.Option(help="Print one line per stream.")] = False,
+def replay(  # noqa: PLR0913 (one parameter per option is how typer reads them)
+    source: Annotated[
+        str, typer.Argument(help="A file (- for stdin), or the name of a Release.")
+    ] = "",
+    summary: Annotated[bool, typer.Option("--summary", help="Print one line per stream.")] = False,
     fail_on: Annotated[
         FailOn, typer.Option(help="Exit with code 3 if a stream was worse, or was never safe.")
     ] = FailOn.NEVER,
+    plot: Annotated[
+        str, typer.Option(help="Draw the evidence: a file such as out.png, or - for here.")
+    ] = "",
+    namespace: Annotated[
+        str, typer.Option("-n", "--namespace", help="Namespace of the Release.")
+    ] = "",
+    prometheus: Annotated[str, typer.Option(help="Address of a Prometheus to ask.")] = "",
+    files: Annotated[
+        list[Path], typer.Option("-f", "--file", help="YAML: a Rollout, MetricTemplates.")
+    ] = [],  # noqa: B006
+    stable: Annotated[str, typer.Option(help="The version that served.")] = "",
+    candidate: Annotated[str, typer.Option(help="The version that was new.")] = "",
+    begin: Annotated[str, typer.Option("--from", help="ISO 8601, or -3h.")] = "-1h",
+    end: Annotated[str, typer.Option("--to", help="ISO 8601, or -1h.")] = "-0s",
+    weight: Annotated[
+        float, typer.Option(help="Its weight in percent; else the share that was seen.")
+    ] = 0,
 ) -> None:
     r"""Judge recorded streams exactly as the operator would have.
 
-    FILE has JSON Lines. The first one says how they are judged:
+    SOURCE is a file, or the name of a Release in your cluster (kubectl's context and rights), or is
+    left out with --prometheus. A file has JSON Lines. The first one says how they are judged:
 
     \b
     {"analysis": {"falseAlarmRate": 1, "missRate": 5, "warmUp": "3m", "interval": "60s"},
@@ -57,55 +78,114 @@ def replay(
 
     \b
     Exit codes: 0 judged, 2 the input cannot be used, 3 see --fail-on.
-    Example:    penstock replay last-month.jsonl --summary --fail-on worse
+    Examples:   penstock replay last-month.jsonl --summary --fail-on worse
+                penstock replay fraud-7 -n ml
+                penstock replay --prometheus http://localhost:9090 -f rollout.yaml \\
+                  -f istio-errors.yaml --stable v1 --candidate v2 --from -3h --to -1h
     """
+    window = (stable, candidate, begin, end, weight)
+    told = _Told(summary, fail_on, plot)
     try:
-        with _opened(file) as lines:
-            failed = _replay(lines, summary, fail_on)
-    except (StreamError, OSError) as error:
-        typer.echo(f"penstock replay: {file}: {error}", err=True)
+        if prometheus:
+            _replay_past(told, prometheus, files, window)
+        elif source == "-" or Path(source).exists():
+            with _opened(source) as lines:
+                _replay(told, lines)
+        elif source:
+            _replay_release(told, source, namespace or None)
+        else:
+            raise StreamError("name a file, a Release, or --prometheus with -f, --from and --to")
+        told.draw()
+    except (ValueError, OSError) as error:
+        typer.echo(f"penstock replay: {source or prometheus}: {error}", err=True)
         raise typer.Exit(2) from error
-    raise typer.Exit(FAILED if failed else 0)
+    raise typer.Exit(FAILED if told.failed else 0)
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[TextIO]:
-    if str(file) == "-":
+def _opened(file: str) -> Iterator[TextIO]:
+    if file == "-":
         yield sys.stdin
         return
-    with file.open() as lines:
+    with Path(file).open() as lines:
         yield lines
 
 
-def _replay(lines: TextIO, summary: bool, fail_on: FailOn) -> bool:
-    """Print the judgement of each stream; return whether one fails."""
+@dataclass
+class _Told:
+    """What is printed, and whether a stream fails."""
+
+    summary: bool
+    fail_on: FailOn
+    plot: str
+    failed: bool = False
+    drawn: dict[str, list[Said]] = field(default_factory=dict)
+
+    def tell(self, stream: str, each: Iterable[Said], short: Summary | None) -> None:
+        """Print one stream."""
+        if short is not None:
+            worse, safe = short.worse_at is not None, short.safe_at is not None
+            self.failed |= self.fail_on is FailOn.WORSE and worse
+            self.failed |= self.fail_on is FailOn.NOT_SAFE and not safe
+        if self.summary and short is not None:
+            _print(_summary_line(stream, short))
+            if not self.plot:
+                return
+        for said in each:
+            if not self.summary:
+                _print(_said_line(stream, said))
+            if self.plot and len(self.drawn) <= MOST_DRAWN:
+                self.drawn.setdefault(stream, []).append(said)
+
+    @property
+    def wants_summary(self) -> bool:
+        """Whether first verdicts are asked for."""
+        return self.summary or self.fail_on is not FailOn.NEVER
+
+    def draw(self) -> None:
+        """Draw what was said, if that was asked for."""
+        if self.plot:
+            picture.draw(self.drawn, self.plot)
+
+
+def _replay(told: _Told, lines: TextIO) -> None:
+    """Judge the streams of a file."""
     setup, warnings = read_header(lines.readline())
     for warning in warnings:
         typer.echo(f"penstock replay: line 1: {warning}", err=True)
-    failed = False
     for stream in read_streams(lines, setup):
-        one = stream.replay(setup)
-        if summary or fail_on is not FailOn.NEVER:
-            short = one.summary()
-            failed |= _fails(short, fail_on)
-        if summary:
-            _print(_summary_line(stream.name, short))
-            continue
-        _print_each(stream.name, one)
-    return failed
+        _tell_replay(told, stream.name, stream.replay(setup))
 
 
-def _fails(summary: Summary, fail_on: FailOn) -> bool:
-    if fail_on is FailOn.WORSE:
-        return summary.worse_at is not None
-    return fail_on is FailOn.NOT_SAFE and summary.safe_at is None
+def _tell_replay(told: _Told, name: str, one: Replay) -> None:
+    told.tell(name, one.said(), one.summary() if told.wants_summary else None)
+    if not told.summary:
+        for note in one.notes:
+            typer.echo(f"penstock replay: {name}: {note}", err=True)
 
 
-def _print_each(stream: str, one: Replay) -> None:
-    for said in one.said():
-        _print(_said_line(stream, said))
-    for note in one.notes:
-        typer.echo(f"penstock replay: {stream}: {note}", err=True)
+def _replay_release(told: _Told, name: str, namespace: str | None) -> None:
+    """Judge the record of a Release anew."""
+    from penstock.cli import releases
+
+    for one in releases.judged(name, namespace):
+        short = first_verdicts(one.said) if told.wants_summary else None
+        told.tell(f"{name}/{one.metric}", one.said, short)
+
+
+def _replay_past(
+    told: _Told, address: str, files: Sequence[Path], window: tuple[str, str, str, str, float]
+) -> None:
+    """Judge what Prometheus remembers."""
+    from penstock.cli import past
+
+    stable, candidate, begin, end, weight = window
+    if not (files and stable and candidate):
+        raise StreamError("--prometheus needs -f, --stable and --candidate")
+    times = past.moment(begin), past.moment(end)
+    wanted = past.Window(stable, candidate, *times, weight / 100)
+    for name, one in past.replays(address, past.read_plan(files), wanted):
+        _tell_replay(told, name, one)
 
 
 def _print(content: dict[str, Any]) -> None:

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.api.v1alpha1.metric_template import Proportion
-from penstock.core import queries
+from penstock.core import queries, replay
 from penstock.core.looks import Counts
-from penstock.core.queries import ROW_LABEL, Row, Subject, Unusable
+from penstock.core.queries import ROW_LABEL, Arm, Row, Subject, Unusable
 from penstock.core.samples import RangeQuery, Track
 from penstock.core.stats import calibration
 from penstock.core.stats.calibration import Chance
@@ -38,12 +38,31 @@ def query(
     The counters are asked as the release counts them, and as stable's own proxies do, where the
     template leaves the reporter open.
     """
+    views = {_GIVEN: subject, _OWN: replace(subject, reporter="destination")}
+    return _query(template, connection, views, subject.stable, end)
+
+
+def query_of(
+    template: Proportion, connection: str, subject: Subject, arm: Arm, end: datetime
+) -> RangeQuery | Unusable:
+    """Return the query for an hour of the counters of one arm, as a release counts them."""
+    return _query(template, connection, {_GIVEN: subject}, arm, end)
+
+
+def _query(
+    template: Proportion,
+    connection: str,
+    views: Mapping[str, Subject],
+    arm: Arm,
+    end: datetime,
+) -> RangeQuery | Unusable:
     part, text = (Row.GOOD, template.good) if template.bad is None else (Row.BAD, template.bad)
     rows: dict[str, str] = {}
-    for view, reporter in ((_GIVEN, subject.reporter), (_OWN, "destination")):
-        seen = replace(subject, reporter=reporter)
+    namespace = ""
+    for view, subject in views.items():
+        namespace = subject.namespace
         for row, selector in ((Row.TOTAL, template.total), (part, text or "")):
-            expanded = queries.selector(selector, seen, seen.stable)
+            expanded = queries.selector(selector, subject, arm)
             if isinstance(expanded, Unusable):
                 return expanded
             rows.setdefault(expanded, f"{view}/{row}")
@@ -51,7 +70,7 @@ def query(
         f'label_replace({expanded}, "{ROW_LABEL}", "{name}", "", "")'
         for expanded, name in rows.items()
     )
-    return RangeQuery(connection, expression, subject.namespace, end - LENGTH, end, STEP)
+    return RangeQuery(connection, expression, namespace, end - LENGTH, end, STEP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +113,9 @@ def _are_pods(minutes: Minutes, pods: Collection[str]) -> bool:
     return sum(pod in pods or at.rsplit(":", 1)[0] in pods for at, pod in names) > 1
 
 
-def _minutes(tracks: Sequence[Track], view: str) -> Minutes:
+def _minutes(tracks: Sequence[Track], view: str, times: Sequence[float] = ()) -> Minutes:
     mine = [track for track in tracks if track.labels.get(ROW_LABEL, "").startswith(f"{view}/")]
-    times = sorted({time for track in mine for time in track.values})
+    times = times or sorted({time for track in mine for time in track.values})
     there: dict[str, set[float]] = {}
     for track in mine:
         there.setdefault(_target(track.labels), set()).update(track.values)
@@ -131,3 +150,28 @@ def _growth(
 
 def _target(labels: Mapping[str, str]) -> str:
     return "/".join(labels.get(name, "") for name in ("job", "instance", "pod"))
+
+
+def arms(
+    stable: Sequence[Sequence[Track]], candidate: Sequence[Sequence[Track]]
+) -> tuple[Floats, tuple[replay.Arm, replay.Arm]]:
+    """Return the ends of the intervals, and the answers of candidate and stable.
+
+    Args:
+        stable: The answers to `query_of`, one per proportion of a metric.
+        candidate: The same of the candidate.
+    """
+    times = sorted({at for tracks in (*stable, *candidate) for one in tracks for at in one.values})
+    both = (_arm(candidate, times), _arm(stable, times))
+    return np.array(times[1:]), both
+
+
+def _arm(parts: Sequence[Sequence[Track]], times: Sequence[float]) -> replay.Arm:
+    counted = [_minutes(tracks, _GIVEN, times) for tracks in parts]
+    targets = list(dict.fromkeys(target for one in counted for target in one.targets))
+    counts = np.zeros((max(len(times) - 1, 0), len(targets), 1 + len(parts)))
+    for part, one in enumerate(counted, 1):
+        places = [targets.index(target) for target in one.targets]
+        counts[:, places, 0] = np.maximum(counts[:, places, 0], one.total)
+        counts[:, places, part] = one.bad
+    return replay.Arm(counts, counts[..., 0] > 0)

@@ -65,6 +65,10 @@ class MetricRecord:
         """Return the record with all looks but the newest `count` (at least 1) folded."""
         return self._with(part.record.keeping(count) for part in self.parts)
 
+    def until(self, number: int) -> "MetricRecord":
+        """Return the record as it was after the look of that number, which must be kept."""
+        return self._with(part.record.until(number) for part in self.parts)
+
     def weigh(self, step: int) -> Evidence:
         """Return the evidence of all parts together."""
         return evidence.together([part.record.weigh(step) for part in self.parts])

@@ -73,6 +73,11 @@ class Record:
         longer = replace(self, rows=self.rows + looks.pack(look))
         return longer.keeping(KEPT_LOOKS)
 
+    def until(self, number: int) -> "Record":
+        """Return the record without the looks after the one of that number."""
+        kept = int((self.table.number <= number).sum())
+        return replace(self, rows=self.rows[: kept * ROW_BYTES])
+
     def keeping(self, count: int) -> "Record":
         """Return the record with all looks but the newest `count` (at least 1) folded."""
         cut = max(len(self) - max(count, 1), 0) * ROW_BYTES

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from penstock.core import analysis, evidence, sides
 from penstock.core.evidence import Evidence, Trace
 from penstock.core.looks import COLUMNS, Counts, Table
+from penstock.core.metric_record import MetricRecord
 from penstock.core.stats import calibration, shares
 from penstock.core.stats.nulls import Side
 from penstock.core.stats.ratio import Ratio, RatioPath, ratio_path
@@ -107,9 +108,10 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What the operator would say after one interval of the release."""
+    """What the operator would say after one interval; `candidate` has its answers so far."""
 
     end: float
+    candidate: Counts
     verdict: Verdict
     evidence: Evidence
     ratio: Ratio | None
@@ -273,7 +275,12 @@ class Replay:
             seen = self.trace.at(index)
             part = self._telling(index, verdict)
             span = self._ratios[part].at(index)
-            yield Said(end, verdict, seen, span, self._why(index, part, verdict, seen, span))
+            why = self._why(index, part, verdict, seen, span)
+            yield Said(end, self._answers(index), verdict, seen, span, why)
+
+    def _answers(self, index: int) -> Counts:
+        total, bad = self._sums[0][:2, index].tolist()
+        return Counts(int(total), int(bad))
 
     def _telling(self, index: int, verdict: Verdict) -> int:
         """Return the proportion that a verdict stands on."""
@@ -308,12 +315,11 @@ class Replay:
         if first_worse is not None and first_safe is not None and first_safe > first_worse:
             first_safe = None
         last = -1 if first_worse is None else first_worse
-        total, bad = self._sums[0][:2, last]
         ends = self.release.ends
         return Summary(
             None if first_worse is None else float(ends[first_worse]),
             None if first_safe is None else float(ends[first_safe]),
-            Counts(int(total), int(bad)),
+            self._answers(last),
         )
 
     def _first_worse(self) -> int | None:
@@ -334,3 +340,29 @@ def _exposures(
         above = bisect.bisect_right(ladder, weight + 1e-9)
         found.append(ladder[above] if above < len(ladder) else 1.0)
     return tuple(found)
+
+
+def of_record(record: MetricRecord, name: str, alpha: float, miss_rate: float) -> Iterator[Said]:
+    """Yield what was said after each look that a record still has; ends are since the start.
+
+    Args:
+        record: The record of a metric in a Release.
+        name: What sentences call the metric.
+        alpha: Chance of a false alarm of the guardrail, 0 to 1.
+        miss_rate: Chance of a wrong "safe" for a step, 0 to 1.
+    """
+    for look in record.first.looks:
+        upto = record.until(look.number)
+        judged = analysis.judge(upto, name=name, step=look.step, alpha=alpha, miss_rate=miss_rate)
+        end = look.number * record.first.terms.interval_seconds
+        counts = judged.candidate
+        yield Said(end, counts, judged.verdict, judged.evidence, judged.ratio, judged.why)
+
+
+def first_verdicts(said: Sequence[Said]) -> Summary:
+    """Return the first verdicts of what was said."""
+    worse = next((one.end for one in said if one.verdict is Verdict.WORSE), None)
+    before = [one for one in said if worse is None or one.end < worse]
+    safe = next((one.end for one in before if one.verdict is Verdict.SAFE), None)
+    last = next((one for one in said if one.end == worse), said[-1])
+    return Summary(worse, safe, last.candidate)

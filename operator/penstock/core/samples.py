@@ -1,7 +1,7 @@
 """What a metrics system answers, as values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 
@@ -54,6 +54,10 @@ class RangeQuery:
     begin: datetime
     end: datetime
     step: timedelta
+
+    def over(self, begin: datetime, end: datetime, step: timedelta) -> "RangeQuery":
+        """Return the same question about another time."""
+        return replace(self, begin=begin, end=end, step=step)
 
 
 Tracks = tuple[Track, ...] | Unreadable
