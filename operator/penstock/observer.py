@@ -228,7 +228,7 @@ class Observer:
         What one of them gained while another could not be counted stays for the next look.
         """
         taken = [
-            take_look(before, answer, watched.end_of(number), watched.since)
+            take_look(before, answer, watched.end_of(number), watched.since, rail.by)
             for before, answer in zip(self._baselines(memory, rail), answers, strict=True)
         ]
         counts = [one for one, _ in taken if not isinstance(one, NoLook)]
@@ -250,7 +250,10 @@ class Observer:
             memory.reasons[rail.name] = "no requests"
             return
         memory.newest[rail.name] = number
-        memory.ledger = memory.ledger.with_proportion(rail.name, record.with_looks(looks))
+        record = record.with_looks(looks)
+        if rail.by:
+            record = record.with_segments(counts[0].segments)
+        memory.ledger = memory.ledger.with_proportion(rail.name, record)
 
     def _choose_classes(
         self, memory: Memory, watched: Watched, rail: Guardrail, answer: Answer

@@ -67,6 +67,7 @@ def test_a_share_of_good_answers_may_not_fall(stage):
         play,
         "checkouts",
         better="Higher",
+        by=["code"],
         proportion={"total": f"{requests}}}", "good": f'{requests},code="$args.code"}}'},
     )
     play.place.behave("v1", errors=0.2)
@@ -74,6 +75,7 @@ def test_a_share_of_good_answers_may_not_fall(stage):
     play.release("v2")
     play.await_phase("RolledBack")
     assert "checkouts: candidate 3" in play.status["message"]
+    assert {s["name"] for s in play.status["analysis"]["metrics"][0]["segments"]} == {"200", "500"}
     assert "less than the tolerated 0.8 times - 1" in play.status["message"]
     play.assert_clean()
 

@@ -7,8 +7,8 @@ scrapes changes nothing, so no request is counted twice.
 """
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from penstock.core.looks import NO_COUNTS, Counts
@@ -35,6 +35,7 @@ class LookCounts:
         candidate: Only targets with requests.
         stable: Only targets with requests.
         newest_sample: The newest scrape that was counted.
+        segments: Candidate's and stable's counts by the values of the labels asked for.
         skipped: Why targets were left out, by target.
     """
 
@@ -42,6 +43,7 @@ class LookCounts:
     stable: Mapping[str, Counts]
     newest_sample: datetime
     skipped: Mapping[str, str] = field(default_factory=dict)
+    segments: Mapping[str, tuple[Counts, Counts]] = field(default_factory=dict)
 
     @property
     def candidate_counts(self) -> Counts:
@@ -93,7 +95,11 @@ class _Skip:
 
 
 def take_look(
-    baseline: Baseline | None, answer: Answer, at: datetime, since: datetime
+    baseline: Baseline | None,
+    answer: Answer,
+    at: datetime,
+    since: datetime,
+    by: Sequence[str] = (),
 ) -> tuple[LookCounts | NoLook, Baseline | None]:
     """Return what was counted up to `at`, and the baseline of the next look.
 
@@ -107,6 +113,7 @@ def take_look(
         answer: The answer to `queries.proportion_query` with `previous=baseline.at`.
         at: The instant that was asked for. The weight must not have changed before it.
         since: The instant from which the weight of the step is in force.
+        by: Labels by whose values the counts are told apart too.
     """
     reading = read(answer, at)
     if isinstance(reading, NoLook):
@@ -121,7 +128,7 @@ def take_look(
     }
     if not fresh:
         return NoLook(f"no new sample since {_newest(baseline)}"), baseline
-    look = _count(baseline, reading, fresh, since.timestamp())
+    look = _count(baseline, reading, fresh, since.timestamp(), by)
     return look, _fold(baseline, reading, fresh)
 
 
@@ -138,7 +145,11 @@ def _later(start: float | None, other: float | None) -> bool:
 
 
 def _count(
-    baseline: Baseline, reading: Reading, fresh: Mapping[str, TargetReading], since: float
+    baseline: Baseline,
+    reading: Reading,
+    fresh: Mapping[str, TargetReading],
+    since: float,
+    by: Sequence[str],
 ) -> LookCounts | NoLook:
     skipped: dict[str, str] = {}
     gains: dict[str, Mapping[Series, int]] = {}
@@ -157,7 +168,8 @@ def _count(
         return NoLook(reason)
     newest = datetime.fromtimestamp(max(fresh[name].sampled for name in gains), UTC)
     candidate, stable = (_cells(gains, arm, reading.good) for arm in ("candidate", "stable"))
-    return LookCounts(candidate, stable, newest, skipped)
+    segments = _segments(gains, by, reading.good) if by else {}
+    return LookCounts(candidate, stable, newest, skipped, segments)
 
 
 def _gain(baseline: Baseline, reading: Reading, name: str, target: TargetReading) -> _Gain | _Skip:
@@ -214,6 +226,27 @@ def _cells(gains: Mapping[str, Mapping[Series, int]], arm: str, good: bool) -> M
         if total:
             cells[name] = Counts(total, min(max(bad, 0), total))
     return cells
+
+
+def _segments(
+    gains: Mapping[str, Mapping[Series, int]], by: Sequence[str], good: bool
+) -> Mapping[str, tuple[Counts, Counts]]:
+    """Return the counts of both arms by the values of some labels."""
+    apart: dict[str, dict[Series, int]] = {}
+    for target, grown in gains.items():
+        for series, value in grown.items():
+            labels = dict(series.labels)
+            name = "/".join(labels.get(label, "") or "-" for label in by)
+            own = replace(series, labels=(*series.labels, ("", target)))
+            apart.setdefault(name, {})[own] = value
+    return {
+        name: (_whole(grown, "candidate", good), _whole(grown, "stable", good))
+        for name, grown in apart.items()
+    }
+
+
+def _whole(grown: Mapping[Series, int], arm: str, good: bool) -> Counts:
+    return sum(_cells({"": grown}, arm, good).values(), NO_COUNTS)
 
 
 def _sums(grown: Mapping[Series, int], arm: str) -> tuple[int, int]:

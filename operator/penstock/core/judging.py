@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from penstock.api.v1alpha1.rollout import OnWorse, RolloutSpec
-from penstock.api.v1alpha1.rollout_status import MetricStatus, StepStatus
+from penstock.api.v1alpha1.rollout_status import MetricStatus, SegmentStatus, StepStatus
 from penstock.core import analysis, drift, forecast, plan, sentences
 from penstock.core.analysis import Judgement
 from penstock.core.facts import Analysis, Finding
@@ -86,10 +86,24 @@ def _compared(
     return Opinion(
         rail=rail,
         verdict=verdict,
-        status=_status(rail.name, verdict, judged, quiet if silent else _why(rail, record, judged)),
+        status=_status(
+            rail.name, verdict, judged, quiet if silent else _why(rail, record, judged)
+        ).model_copy(update={"segments": _segments(record)}),
         log_worse=judged.evidence.worse,
         log_safe=judged.evidence.safe,
         notes=tuple(f"{rail.name}: {text}" for text in _notes(rail, judged, question)),
+    )
+
+
+def _segments(record: MetricRecord) -> tuple[SegmentStatus, ...]:
+    return tuple(
+        SegmentStatus(
+            name=one.name,
+            candidate=_percent(one.candidate.rate),
+            stable=_percent(one.stable.rate),
+            requests=one.candidate.total,
+        )
+        for one in record.segments
     )
 
 

@@ -45,6 +45,7 @@ class Guardrail:
         counted: The proportions that it compares; of categories they are not known beforehand.
         categories: The counter of classes.
         args: What the variables $args.<name> stand for.
+        by: Labels by which rates are reported per segment.
         by_unit: Whether each randomised unit is counted once, not each request.
     """
 
@@ -57,6 +58,7 @@ class Guardrail:
     tolerance: Tolerance = field(default_factory=lambda: Tolerance(CHANGE, SLACK))
     args: Mapping[str, str] = field(default_factory=dict)
     by_unit: bool = False
+    by: tuple[str, ...] = ()
 
     @property
     def acts(self) -> bool:
@@ -106,6 +108,7 @@ def guardrail(metric: Metric, template: MetricTemplateSpec | None) -> Guardrail 
         tolerance=_tolerance(metric, template),
         args=metric.args or {},
         by_unit=template.counts is CountedUnit.UNITS,
+        by=template.by or (),
     )
 
 

@@ -1,16 +1,17 @@
 """The record of one metric: of one proportion, or of several that are judged together."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from penstock.core import evidence, record_text
 from penstock.core.evidence import Evidence
-from penstock.core.looks import Look
+from penstock.core.looks import NO_COUNTS, Counts, Look
 from penstock.core.record import Record, record_of
 from penstock.core.terms import Calibration
 
 _FIT_STEP = 32
+MOST_SEGMENTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +28,25 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """The answers of a part of the users so far."""
+
+    name: str
+    candidate: Counts
+    stable: Counts
+
+
+@dataclass(frozen=True, slots=True)
 class MetricRecord:
-    """The looks of one metric; never without a part."""
+    """The looks of one metric; never without a part.
+
+    Attributes:
+        parts: Its proportions.
+        segments: The busiest segments, over all looks: reported, never decided on.
+    """
 
     parts: tuple[Part, ...]
+    segments: tuple[Segment, ...] = ()
 
     @classmethod
     def of(cls, *records: Record) -> "MetricRecord":
@@ -51,6 +67,16 @@ class MetricRecord:
         """Return the record with one look more, given per part."""
         longer = [part.record.with_look(look) for part, look in zip(self.parts, looks, strict=True)]
         return self._with(longer)
+
+    def with_segments(self, counted: Mapping[str, tuple[Counts, Counts]]) -> "MetricRecord":
+        """Return the record with more answers by segment; it keeps the busiest."""
+        sums = {one.name: (one.candidate, one.stable) for one in self.segments}
+        for name, (candidate, stable) in counted.items():
+            before = sums.get(name, (NO_COUNTS, NO_COUNTS))
+            sums[name] = before[0] + candidate, before[1] + stable
+        busiest = sorted(sums, key=lambda name: (-sum(arm.total for arm in sums[name]), name))
+        kept = tuple(Segment(name, *sums[name]) for name in busiest[:MOST_SEGMENTS])
+        return replace(self, segments=kept)
 
     def calibrated(self, calibrations: Sequence[Calibration]) -> "MetricRecord":
         """Return the record with what a history says, per part; unchanged after its first look."""
@@ -100,18 +126,26 @@ class MetricRecord:
         try:
             payload = record_text.from_text(text)
             parts = payload.get("parts", [{"label": "", **payload}])
-            return cls(tuple(Part(part["label"], record_of(part)) for part in _some(parts)))
+            return cls(
+                tuple(Part(part["label"], record_of(part)) for part in _some(parts)),
+                tuple(_segment(one) for one in payload.get("segments", [])),
+            )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"the record lacks or garbles {error}") from error
 
     def _text(self) -> str:
         parts = [{"label": part.label, **part.record.payload()} for part in self.parts]
-        return record_text.to_text({"parts": parts})
+        segments = [asdict(one) for one in self.segments]
+        return record_text.to_text({"parts": parts, "segments": segments})
 
     def _with(self, records: Iterable[Record]) -> "MetricRecord":
-        return MetricRecord(
-            tuple(Part(p.label, r) for p, r in zip(self.parts, records, strict=True))
-        )
+        parts = tuple(Part(p.label, r) for p, r in zip(self.parts, records, strict=True))
+        return replace(self, parts=parts)
+
+
+def _segment(payload: dict[str, Any]) -> Segment:
+    arms = (Counts(**payload[arm]) for arm in ("candidate", "stable"))
+    return Segment(payload["name"], *arms)
 
 
 def _some(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """MetricTemplate: a metric, written once, used by name."""
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
@@ -21,6 +22,9 @@ SELECTOR = cel(
         "without rate, sum or arithmetic",
     ),
 )
+
+
+LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=64)]
 
 
 class Better(StrEnum):
@@ -117,10 +121,7 @@ class Categories(ApiModel):
         description="Selector of the counter of all classes; must contain $variant.",
         json_schema_extra=SELECTOR,
     )
-    label: str = Field(
-        min_length=1,
-        max_length=64,
-        pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$",
+    label: LabelName = Field(
         description="Label that names the class. The frequent classes of stable are compared, each "
         "with maxIncrease and maxDecrease (20 % when not given), the rest together.",
     )
@@ -136,6 +137,11 @@ class MetricTemplateSpec(ApiModel):
                 "has(self.value)]"
                 ".filter(one, one).size() == 1",
                 "a MetricTemplate takes exactly one of proportion, distribution, categories, value",
+            ),
+            rule(
+                "!has(self.by) || has(self.proportion) || has(self.distribution)",
+                "by belongs to a proportion or a distribution",
+                fieldPath=".by",
             ),
             rule(
                 "self.better == 'Lower' || (has(self.proportion) && has(self.proportion.good))",
@@ -159,6 +165,11 @@ class MetricTemplateSpec(ApiModel):
         default=CountedUnit.REQUESTS,
         description="What is counted once: Requests, or Units (users, sessions: whatever "
         "`traffic.sticky` or an Experiment randomises).",
+    )
+    by: Annotated[tuple[LabelName, ...], Field(min_length=1, max_length=3)] | None = Field(
+        default=None,
+        description="Labels by which the rates are reported per segment (the busiest ten); never "
+        "decided on.",
     )
     proportion: Proportion | None = Field(
         default=None, description="A share of requests, compared between candidate and stable."

@@ -152,6 +152,15 @@ class TrafficStatus(ApiModel):
     )
 
 
+class SegmentStatus(ApiModel):
+    """The rates of one segment: reported, never decided on."""
+
+    name: str = Field(description="Values of the template's `by` labels, joined by a slash.")
+    candidate: float | None = Field(default=None, description="Candidate's rate, in percent.")
+    stable: float | None = Field(default=None, description="Stable's rate, in percent.")
+    requests: int = Field(default=0, description="A count: the candidate's answers in it.")
+
+
 class MetricStatus(ApiModel):
     """What one metric says."""
 
@@ -165,6 +174,9 @@ class MetricStatus(ApiModel):
         default=(), description="Candidate to stable: low, middle, high; no unit."
     )
     why: str = Field(default="", description="The verdict in a sentence with its numbers.")
+    segments: tuple[SegmentStatus, ...] = Field(
+        default=(), description="The busiest segments, by the template's `by`."
+    )
 
 
 class AnalysisStatus(ApiModel):
