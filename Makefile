@@ -13,10 +13,10 @@ PYTEST := $(RUN) -m pytest
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help setup bed demo test test-unit test-kind check bench soak crds picture clean
+.PHONY: help setup bed demo test test-unit test-kind check bench bench-evidence soak crds picture clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 setup: .venv/.ready ## Make the virtual environment from uv.lock
 
@@ -59,6 +59,9 @@ check: setup ## Format, lint, types, layers, generated files
 
 bench: bed ## Measure what the README claims, as a table
 	@$(RUN) -m tests.bench
+
+bench-evidence: setup ## Measure how the evidence fares beside other tools and its targets (10 minutes)
+	@$(RUN) -m tests.bench_evidence
 
 soak: bed ## Releases with the default settings (long)
 	@$(PYTEST) -m soak

@@ -12,10 +12,13 @@ import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import norm
 
 from tests.bench_evidence import noise
 from tests.bench_evidence.noise import Counts, Floats, Grid
+
+Presence = NDArray[np.bool_]
 
 RATE_SPREAD, RATE_CORRELATION = 0.2, 0.9
 SHARE_CORRELATION = 0.9
@@ -41,6 +44,8 @@ class Streams:
         stable_total: The same for stable, shape (R, T, Pb), its pods in the order of the history.
         stable_bad: Bad ones among them.
         onset: The look at which the candidate turns bad, -1 for never.
+        candidate_there: Which candidate pods there are at each look, shape (T, Pc); None for all.
+        stable_there: The same for stable.
     """
 
     name: str
@@ -53,6 +58,8 @@ class Streams:
     stable_total: Counts
     stable_bad: Counts
     onset: int
+    candidate_there: Presence | None = field(default=None, kw_only=True)
+    stable_there: Presence | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +132,16 @@ class Traffic:
             moving = noise.wander(rng, shape, grid.correlation(SHARE_CORRELATION))
             odds = share / (1 - share) * np.exp(self.share_spread * moving)
             share = odds / (1 + odds)
-        candidates = noise.present(self.candidate_pods, self.candidate_replaced, grid)
-        stables = noise.present(self.stable_pods, self.stable_replaced, grid)
+        candidates, stables = self.there(grid)
         candidate = noise.over_pods(rng, rate * share, candidates)
         return candidate, noise.over_pods(rng, rate * (1 - share), stables)
+
+    def there(self, grid: Grid) -> tuple[Presence, Presence]:
+        """Return which pods of candidate and stable there are in each row, shapes (T0 + T, P)."""
+        return (
+            noise.present(self.candidate_pods, self.candidate_replaced, grid),
+            noise.present(self.stable_pods, self.stable_replaced, grid),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +264,7 @@ def draw(
         looks: T.
         history: T0, minutes before the release.
     """
-    rng, grid = _generator(scenario.name, seed), Grid.of(interval, looks, history)
+    rng, grid = generator(scenario.name, seed), Grid.of(interval, looks, history)
     errors, traffic = scenario.errors, scenario.traffic
     candidate, stable = traffic.draw(rng, replicates, grid)
     shared = errors.shared(rng, replicates, grid)
@@ -263,6 +276,7 @@ def draw(
         worse, usual = worse + both, usual + both
     candidate, candidate_bad = errors.draw(rng, candidate, worse)
     stable, stable_bad = errors.draw(rng, stable, usual)
+    candidates, stables = traffic.there(grid)
     return Streams(
         name=scenario.name,
         interval=interval,
@@ -274,10 +288,13 @@ def draw(
         stable_total=stable[:, history:],
         stable_bad=stable_bad[:, history:],
         onset=scenario.fault.onset(interval, looks),
+        candidate_there=candidates[history:],
+        stable_there=stables[history:],
     )
 
 
-def _generator(name: str, seed: int) -> np.random.Generator:
+def generator(name: str, seed: int) -> np.random.Generator:
+    """Return the source of chance of one name."""
     return np.random.default_rng((seed, zlib.crc32(name.encode())))
 
 
@@ -325,6 +342,7 @@ HELD_OUT = (
     ),
     Scenario("30 + 10 pods, pod sd .3", Traffic(stable_pods=30, candidate_pods=10), _UNEVEN),
     Scenario("at the edge: 1.2 times + .1 points", fault=Fault(ratio=1.2, slack=0.001)),
+    Scenario("at the edge: 1.2 times", fault=Fault(ratio=1.2)),
     Scenario("Pareto clusters up to 200", errors=Errors(rate=0.002, heavy=2e-4)),
     Scenario("daily cycle, history at its low", Traffic(daily=1.0), Errors(daily=0.7)),
     Scenario(
@@ -394,7 +412,7 @@ def draw_latency(
     edges: tuple[float, ...] = ENVOY_EDGES,
 ) -> LatencyStreams:
     """Return the streams of a scenario of latency; arguments as for `draw`, edges in ms."""
-    rng, grid = _generator(scenario.name, seed), Grid.of(interval, looks, history)
+    rng, grid = generator(scenario.name, seed), Grid.of(interval, looks, history)
     moving = noise.wander(rng, (replicates, history + looks), grid.correlation(SHARED_CORRELATION))
     shared = np.log(MEDIAN) + scenario.shared_spread * moving
     weight = grid.stepped((WEIGHT,), before=0.0)
@@ -481,7 +499,7 @@ def draw_shares(
     looks: int = 60,
 ) -> ShareStreams:
     """Return the streams of a scenario of shares at 100 requests per second."""
-    rng = _generator(scenario.name, seed)
+    rng = generator(scenario.name, seed)
     mean = PER_SECOND * interval / (scenario.per_user or 1.0)
     units = rng.poisson(mean, (replicates, looks))
     candidate = rng.binomial(units, scenario.percent / 100)

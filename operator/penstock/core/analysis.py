@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
+import numpy as np
+
 from penstock.core import evidence, sentences, sides
 from penstock.core.evidence import Evidence
 from penstock.core.looks import Counts, Table
@@ -13,6 +15,7 @@ from penstock.core.metric_record import MetricRecord
 from penstock.core.record import Record
 from penstock.core.stats import nulls
 from penstock.core.stats.nulls import Side
+from penstock.core.stats.proportion import Bet, Pairs, Question
 from penstock.core.stats.ratio import Ratio, ratio
 from penstock.core.terms import Calibration, Terms
 from penstock.core.verdict import Verdict
@@ -27,6 +30,7 @@ class NoteKind(StrEnum):
     EMPTY_QUESTION = "EmptyQuestion"
     CANNOT_RESOLVE = "CannotResolve"
     FEW_EVENTS = "FewEvents"
+    NEVER_SAFE = "NeverSafe"
     RECENT_ONLY = "RecentOnly"
     SINGLE_CELL = "SingleCell"
 
@@ -192,6 +196,7 @@ def limits(terms: Terms, table: Table, step: int) -> tuple[Note, ...]:
     stable = _counts(table.stable_total, table.stable_bad)
     notes = (
         _empty_question(terms, stable.rate or 0.0, terms.exposure(step)),
+        _never_safe(terms, table, step),
         _cannot_resolve(terms, table),
         _few_events(terms.calibration),
     )
@@ -218,6 +223,30 @@ def _cannot_resolve(terms: Terms, table: Table) -> Note | None:
     pods = int(max(table.candidate_pods[-1], 1)), _pods_needed(terms, table, limit)
     text = sentences.cannot_resolve(margin, terms.tolerance, side, pods)
     return Note(NoteKind.CANNOT_RESOLVE, text)
+
+
+def _never_safe(terms: Terms, table: Table, step: int) -> Note | None:
+    """Return that not even an equal candidate could be shown to be within so small a tolerance.
+
+    Told by the evidence that a look of average size is expected to add for equal shares.
+    """
+    n, m = float(table.candidate_total.mean() if len(table.number) else 0.0), 0.0
+    m = float(table.stable_total.mean()) if n else 0.0
+    rate = _counts(table.stable_total, table.stable_bad).rate
+    if not (n and m and rate):
+        return None
+    arms = ((n, n * rate), (m, m * rate))
+    for side in terms.tolerance.sides:
+        null = sides.border(side, terms.tolerance, terms.exposure(step))
+        if null is None:
+            continue
+        first, second = arms if side is Side.MORE else arms[::-1]
+        pairs = Pairs(*(np.array([count]) for count in (*first, *second)))
+        known = sides.known_rate(side, null, np.array([rate]))
+        if Bet.on(Question.SAFE, pairs, null, known).gains().log_e(pairs).max() <= 0:
+            text = sentences.never_safe(terms.tolerance, side, terms.exposure(step))
+            return Note(NoteKind.NEVER_SAFE, text)
+    return None
 
 
 def _resolvable(terms: Terms, side: Side) -> float:

@@ -311,7 +311,8 @@ class SideTrace:
         to_come: Shape (looks,).
         safe: Shape (looks,); "safe?" is asked of the step of each look.
         gained: ln of the product of e per expert up to each look, weighted, (experts, looks).
-        started: ln of the sum over starts so far of prior over product before it, same shape.
+        begun: ln of the prior of a start at each look over the product before it, same shape.
+        started: ln of their sum so far, same shape.
         cells: What ln e falls by without the worst cell of each look, same shape.
     """
 
@@ -320,6 +321,7 @@ class SideTrace:
     to_come: Floats
     safe: Floats
     gained: Floats
+    begun: Floats
     started: Floats
     cells: Floats
 
@@ -329,10 +331,10 @@ class SideTrace:
         An expert's sum is product * (all starts so far); without the cell of look i the starts up
         to i keep only the share exp(-cell) of theirs.
         """
-        upto, whole = slice(0, index + 1), self.started[:, index, None]
+        upto = slice(0, index + 1)
         started, cells = self.started[:, upto], self.cells[:, upto]
-        with np.errstate(divide="ignore"):
-            later = whole + np.log(-np.expm1(started - whole))
+        later = np.full_like(started, -np.inf)
+        later[:, :-1] = np.logaddexp.accumulate(self.begun[:, index:0:-1], -1)[:, ::-1]
         left = mixture.log_add(started - cells, later) + self.gained[:, index, None]
         return float(np.logaddexp(mixture.log_sum(left, 0).min(), self.to_come[index]))
 
@@ -397,6 +399,7 @@ def _trace_side(asked: _Asked) -> SideTrace:
         to_come=mixture.log_prior_to_come(asked.table.number * asked.terms.interval_seconds),
         safe=_trace_safe(asked),
         gained=gained,
+        begun=begun,
         started=started,
         cells=unrolled.cells,
     )

@@ -169,7 +169,8 @@ class Replay:
         release, seconds = self.release, self.setup.interval_seconds
         numbers = np.round((release.ends - release.ends[0]) / seconds) + 1
         columns = {name: np.zeros(len(release.ends)) for name in COLUMNS}
-        columns["number"] = np.maximum.accumulate(numbers)
+        order = np.arange(len(numbers))
+        columns["number"] = np.maximum.accumulate(numbers - order) + order
         columns["step"] = self._steps.astype(np.float64)
         columns["warm"] = self._warm().astype(np.float64)
         columns["candidate_pods"], columns["stable_pods"] = (

@@ -150,6 +150,15 @@ def cannot_resolve(
     )
 
 
+def never_safe(tolerated: Tolerance, side: Side, exposure: float) -> str:
+    """Return that a tolerance is too small to be shown at this rate."""
+    return (
+        f"{tolerance(tolerated, side, exposure)} is so little beside stable's share that not even "
+        f"an equal version can be shown to be within it for {_exposure(exposure)}: tolerate more "
+        "(about a tenth of what is counted), or count what is rare"
+    )
+
+
 def few_events(bad: int) -> str:
     """Return that bursts were too rare to be known."""
     return (

@@ -184,10 +184,12 @@ def test_a_suspended_release_holds_but_may_be_rolled_back():
 
 
 def test_on_worse_hold_waits_for_a_command():
-    held = seen(analysis=analysis(Verdict.WORSE, 600, held=Finding("slow", "Hold", "3 times")))
+    held = seen(
+        analysis=analysis(Verdict.WORSE, 600, held=Finding("slow", "Hold", "slow: 3 times"))
+    )
     status = after(in_flight(0), held)
     assert (weight(status), status.phase) == (5, Phase.WAITING)
-    assert "slow" in status.message
+    assert "held by slow: 3 times; say approve" in status.message
     assert weight(after(status, seen(analysis=analysis()), now=later(9))) == 5, "until a command"
 
 

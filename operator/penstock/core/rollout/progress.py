@@ -80,7 +80,7 @@ def _watch_over(status: RolloutStatus, turn: Turn) -> RolloutStatus:
         return ending.condemn(status, ending.NO_DATA, message)
     held = turn.seen.analysis.held
     if held and not _waved_through(status, candidate):
-        return _with(status, held_by=f"{held.metric}: {held.why}")
+        return _with(status, held_by=held.why)
     return status
 
 

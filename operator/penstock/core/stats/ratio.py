@@ -19,7 +19,8 @@ Floats = NDArray[np.float64]
 LOG_EVIDENCE = math.log(40)
 _WIDEST = math.log(1e6)
 _PRECISION = 1e-3
-_GRID: Floats = np.linspace(-math.log(1e4), math.log(1e4), 93)
+_WIDE: Floats = np.linspace(-_WIDEST, _WIDEST, 129)
+_NEAR: Floats = np.concatenate((-np.geomspace(1e-3, 1, 24), np.geomspace(1e-3, 1, 24)))
 _ROOT = math.sqrt(LOG_EVIDENCE + 1)
 
 
@@ -89,14 +90,26 @@ def ratio_path(pairs: Pairs, phi: float) -> RatioPath:
             np.where(answered, pairs.stable_bad * share, 0.0)
         )
     mid[~np.isfinite(mid)] = np.nan
-    low = _limits(pairs, answered, phi, Question.WORSE)
-    high = _limits(pairs, answered, phi, Question.SAFE)
+    grid = _grid(mid)
+    low = _limits(pairs, answered, phi, Question.WORSE, grid)
+    high = _limits(pairs, answered, phi, Question.SAFE, grid)
     return RatioPath(low, mid, high)
 
 
-def _limits(pairs: Pairs, answered: NDArray[np.bool_], phi: float, question: Question) -> Floats:
+def _grid(mid: Floats) -> Floats:
+    """Return logarithms of ratios, close together around the last estimate."""
+    last = mid[-1] if len(mid) else np.nan
+    if not last > 0:
+        return _WIDE
+    around: Floats = np.sort(np.concatenate((_WIDE, math.log(last) + _NEAR)))
+    return around
+
+
+def _limits(
+    pairs: Pairs, answered: NDArray[np.bool_], phi: float, question: Question, grid: Floats
+) -> Floats:
     """Return the ratio at which the evidence after each look is 40 to 1."""
-    tilts, grid = question.value * TILTS, _GRID[:: question.value]
+    tilts, grid = question.value * TILTS, grid[:: question.value]
     odds = np.exp(grid)[:, None] * pairs.candidate_total / np.maximum(pairs.stable_total, 1.0)
     fair = odds / (odds + 1)
     bad = np.where(answered, pairs.candidate_bad, 0.0)
