@@ -70,8 +70,9 @@ crds: setup ## Write crds/ and docs/configuration.md from the models
 	@$(RUN) -m penstock.api.crd crds
 	@$(RUN) -m penstock.api.configuration > docs/configuration.md
 
-picture: bed ## Draw docs/release.png from a real run
+picture: bed ## Draw the pictures of the documents, from real runs
 	@$(RUN) -m tests.picture docs/release.png
+	@$(RUN) -m tests.picture_evidence docs
 
 clean: ## Remove what set-up and tests made in the checkout
 	rm -rf .venv .tools .bed .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
