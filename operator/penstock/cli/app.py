@@ -3,6 +3,7 @@
 import typer
 
 from penstock.cli.replay import replay
+from penstock.cli.simulate import simulate
 
 app = typer.Typer(
     name="penstock",
@@ -19,6 +20,7 @@ def _commands() -> None:
 
 
 app.command()(replay)
+app.command()(simulate)
 
 
 def entry() -> None:
