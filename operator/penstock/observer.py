@@ -316,9 +316,9 @@ class Observer:
     ) -> Mapping[int, tuple[timedelta, timedelta]]:
         """Return the forecast, made anew once a minute and when a step has its first data."""
         fresh = memory.eta_at is not None and now - memory.eta_at < ETA_AGE
-        if not fresh and memory.newest:
+        if not fresh:
             memory.eta = judging.eta(memory.ledger, question, max(now - watched.since, ETA_AGE * 0))
-            memory.eta_at = now
+            memory.eta_at = now if memory.eta else None
         past = now - memory.eta_at if memory.eta_at else timedelta(0)
         zero = timedelta(0)
         return {

@@ -26,7 +26,6 @@ Floats = NDArray[np.float64]
 
 LENGTH = timedelta(hours=1)
 STEP = timedelta(minutes=1)
-LEAST_MINUTES = 10
 _OWN, _GIVEN = "own", "given"
 
 
@@ -91,16 +90,17 @@ def calibrate(tracks: Sequence[Track], pods: Collection[str], alpha: float) -> C
         alpha: Chance of a false alarm of the guardrail, 0 to 1.
     """
     given, own = (_minutes(tracks, view) for view in (_GIVEN, _OWN))
-    if _length(given) < LEAST_MINUTES:
+    if not calibration.is_long_enough(given.total, STEP.total_seconds()):
         return WITHOUT_HISTORY
     counts = Counts(int(given.total.sum()), int(given.bad.sum()))
+    seconds = _length(given) * STEP.total_seconds()
     cells = next((one for one in (own, given) if _are_pods(one, pods)), None)
-    if cells is not None and _length(cells) >= LEAST_MINUTES:
-        return Calibration.of(calibration.calibrate(cells.total, cells.bad, alpha), counts)
+    if cells is not None and calibration.is_long_enough(cells.total, STEP.total_seconds()):
+        return Calibration.of(calibration.calibrate(cells.total, cells.bad, alpha), counts, seconds)
     chance = calibration.calibrate(given.total, given.bad, alpha)
     default = WITHOUT_HISTORY
     alike = Chance(chance.phi, chance.cautious_phi, default.spread, default.quantile)
-    return Calibration.of(alike, counts)
+    return Calibration.of(alike, counts, seconds)
 
 
 def _length(minutes: Minutes) -> int:

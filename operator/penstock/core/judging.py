@@ -229,6 +229,8 @@ def eta(
 ) -> dict[int, tuple[timedelta, timedelta]]:
     """Return when this step and the following ones are expected to pass, from now.
 
+    Before the first weight: from then on, by stable's history.
+
     Args:
         ledger: The counts so far; their rate of requests is taken to go on.
         question: What is asked.
@@ -238,10 +240,8 @@ def eta(
         Median and 90 % bound by index of the step; steps beyond what can be told are absent.
     """
     result: dict[int, tuple[timedelta, timedelta]] = {}
-    if question.step < 0:
-        return result
-    sums = [-spent.total_seconds()] * 2
-    for index in range(question.step, len(question.steps)):
+    sums = [-spent.total_seconds() if question.step >= 0 else 0.0] * 2
+    for index in range(max(question.step, 0), len(question.steps)):
         if question.steps[index].weight is not None:
             bounds = _slowest(ledger, question, index)
             if bounds is None:
@@ -271,13 +271,15 @@ def _slowest(ledger: Ledger, question: Question, index: int) -> tuple[float, flo
 
 def _forecast(record: Record, question: Question, index: int) -> forecast.Forecast:
     table, spec = record.table, question.spec.analysis
-    looks, interval = len(record), spec.interval.total_seconds()
-    if not looks:
-        return forecast.Forecast(None, None)
+    seconds, past = len(record) * spec.interval.total_seconds(), record.terms.calibration
     requests = float(table.candidate_total.sum() + table.stable_total.sum())
     rate = float(table.stable_bad.sum()) / max(float(table.stable_total.sum()), 1.0)
+    if not seconds:
+        seconds, requests, rate = past.seconds, past.history.total, past.history.rate or 0.0
+    if not seconds:
+        return forecast.Forecast(None, None)
     share = (question.steps[index].weight or 0) / 100
-    per_second = requests / looks / interval
+    per_second = requests / seconds
     first = index == plan.weight_step(question.steps, 0) or index == 0
     return forecast.until_safe(
         forecast.Traffic(rate, per_second * share, per_second * (1 - share)),
@@ -286,7 +288,7 @@ def _forecast(record: Record, question: Question, index: int) -> forecast.Foreca
             exposure=record.terms.exposure(index),
             miss_rate=spec.miss_rate / 100,
             phi=record.terms.calibration.phi,
-            interval_seconds=interval,
+            interval_seconds=spec.interval.total_seconds(),
             bake_seconds=plan.bake(question.steps[index]).total_seconds(),
             warm_up_seconds=spec.warm_up.total_seconds() if first else 0.0,
         ),

@@ -138,6 +138,8 @@ def calibrations(setup: Setup, history: Arm, seconds: float) -> tuple[Calibratio
     if not history.counts.size:
         return (WITHOUT_HISTORY,) * len(setup.labels)
     total = calibration.in_minutes(history.counts[..., 0], seconds)
+    if not calibration.is_long_enough(total, max(seconds, 60.0)):
+        return (WITHOUT_HISTORY,) * len(setup.labels)
     return tuple(
         _calibration(total, calibration.in_minutes(history.counts[..., part], seconds), setup.alpha)
         for part in range(1, 1 + len(setup.labels))
@@ -146,7 +148,7 @@ def calibrations(setup: Setup, history: Arm, seconds: float) -> tuple[Calibratio
 
 def _calibration(total: Floats, bad: Floats, alpha: float) -> Calibration:
     sums = Counts(int(total.sum()), int(bad.sum()))
-    return Calibration.of(calibration.calibrate(total, bad, alpha), sums)
+    return Calibration.of(calibration.calibrate(total, bad, alpha), sums, 60.0 * len(total))
 
 
 class Replay:
@@ -293,6 +295,8 @@ class Replay:
         self, index: int, part: int, verdict: Verdict, seen: Evidence, span: Ratio | None
     ) -> str:
         name = f"{self.setup.name} {self.setup.labels[part]}".rstrip()
+        if verdict is Verdict.NO_DATA:
+            return f"{name}: no answer of either version was counted in this interval"
         if verdict is Verdict.UNTRUSTED:
             return f"{name}: the share of the requests is not the weight"
         sums = self._sums[part][:, index]

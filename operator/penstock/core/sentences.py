@@ -86,7 +86,7 @@ def single_cell(evidence: Evidence, log_needed: float) -> str:
 def safe(evidence: Evidence, tolerated: Tolerance, exposure: float, log_needed: float) -> str:
     """Return why a candidate is safe for an exposure."""
     if evidence.safe == math.inf:
-        return f"nothing that {_exposure(exposure)} may see could be more than is tolerated"
+        return f"nothing that {_exposure(exposure)} may see could be less than is tolerated"
     return (
         f"{_bound(evidence, tolerated, exposure)}; "
         f"evidence {odds(evidence.safe)}, {odds(log_needed)} needed"

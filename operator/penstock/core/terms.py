@@ -61,6 +61,7 @@ class Calibration:
         spread: Standard deviation of the log rates of single pods.
         quantile: Standard deviations between pods that "worse?" allows for.
         history: Stable's answers before the first look.
+        seconds: How long the history is; 0 for none.
         cautious_phi: The same as `phi` for "worse?", where the history has too few bad answers to
             tell; 0 where it is the same.
     """
@@ -70,11 +71,14 @@ class Calibration:
     quantile: float = 2.9
     history: Counts = NO_COUNTS
     cautious_phi: float = 0.0
+    seconds: float = 0.0
 
     @classmethod
-    def of(cls, chance: Chance, history: Counts) -> "Calibration":
-        """Return what a history says, with its sums."""
-        return cls(chance.phi, chance.spread, chance.quantile, history, chance.cautious_phi)
+    def of(cls, chance: Chance, history: Counts, seconds: float) -> "Calibration":
+        """Return what a history of this length says, with its sums."""
+        return cls(
+            chance.phi, chance.spread, chance.quantile, history, chance.cautious_phi, seconds
+        )
 
     @property
     def phi_worse(self) -> float:

@@ -123,6 +123,8 @@ def _capacity(status: RolloutStatus, turn: Turn) -> Statement:
 def _traffic(status: RolloutStatus, turn: Turn) -> Statement:
     name, candidate = "SufficientTraffic", status.candidate
     index = candidate.step if candidate else -1
+    if index < 0 and (early := _too_early(status, turn)):
+        return Statement(name, False, "DeadlineTooShort", early)
     if not 0 <= index < len(status.steps) or index not in turn.seen.analysis.eta:
         return Statement(name, None, "NotYetKnown", "")
     step, (middle, late) = status.steps[index], turn.seen.analysis.eta[index]
@@ -133,6 +135,22 @@ def _traffic(status: RolloutStatus, turn: Turn) -> Statement:
             name, False, "DeadlineTooShort", f"{text}; the deadline is {step.deadline}"
         )
     return Statement(name, True, "Enough", "")
+
+
+def _too_early(status: RolloutStatus, turn: Turn) -> str:
+    """Return, before the first weight, which step would not end before its deadline."""
+    began = timedelta(0)
+    for index, step in enumerate(status.steps):
+        middle, _ = turn.seen.analysis.eta.get(index, (None, None))
+        if middle is None:
+            return ""
+        if step.weight is not None and middle - began > plan.deadline(step):
+            return (
+                f"by stable's traffic of the last hour weight {step.weight:g} needs about "
+                f"{_rough(middle - began)}; its deadline is {step.deadline}"
+            )
+        began = middle
+    return ""
 
 
 def _rough(time: timedelta) -> str:

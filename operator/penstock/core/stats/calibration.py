@@ -24,6 +24,8 @@ BLOCKS = (1, 4, 12)
 PRIOR_PHI, CAUTIOUS_PHI, PRIOR_PHI_DF = 1.5, 3.0, 8.0
 PRIOR_SPREAD, PRIOR_SPREAD_DF = 0.1, 4.0
 ENOUGH_BAD = 30
+LEAST_SECONDS = 600.0
+LEAST_INFORMATION = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +102,25 @@ def _dispersion(found: _Residuals, prior: float) -> float:
 
 def _between_pods(found: _Residuals, phi: float) -> tuple[float, float]:
     """Return the variance of single pods' log rates, shrunk, and its degrees of freedom."""
-    pods = len(found.log_rate)
+    telling = found.information >= LEAST_INFORMATION
+    information, log_rate = found.information[telling], found.log_rate[telling]
+    pods = len(log_rate)
     known = pods - 1.0
     variance = 0.0
     if pods > 1:
-        weight = found.information / found.information.sum()
-        noise = float((weight * phi / found.information).sum())
-        raw = float((weight * found.log_rate**2).sum()) - noise
+        weight = information / information.sum()
+        noise = float((weight * phi / information).sum())
+        raw = float((weight * log_rate**2).sum()) - noise
         variance = max(raw * (pods - 1) / pods, 0.0)
         told = max(variance, PRIOR_SPREAD**2)
         known *= (told / (told + noise)) ** 2
     df = PRIOR_SPREAD_DF + max(known, 0.0)
     return (PRIOR_SPREAD_DF * PRIOR_SPREAD**2 + max(known, 0.0) * variance) / df, df
+
+
+def is_long_enough(total: Floats, seconds: float) -> bool:
+    """Return whether answers in rows of so many seconds are a history: ten minutes with some."""
+    return float((total.sum(-1) > 0).sum()) * seconds >= LEAST_SECONDS
 
 
 def in_minutes(table: Floats, interval_seconds: float) -> Floats:

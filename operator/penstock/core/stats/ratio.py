@@ -19,8 +19,9 @@ Floats = NDArray[np.float64]
 LOG_EVIDENCE = math.log(40)
 _WIDEST = math.log(1e6)
 _PRECISION = 1e-3
-_WIDE: Floats = np.linspace(-_WIDEST, _WIDEST, 129)
-_NEAR: Floats = np.concatenate((-np.geomspace(1e-3, 1, 24), np.geomspace(1e-3, 1, 24)))
+_STEEP = 12.0
+_WIDE: Floats = np.linspace(-_WIDEST, _WIDEST, 101)
+_NEAR: Floats = np.concatenate((-np.geomspace(2e-3, 0.6, 12), np.geomspace(2e-3, 0.6, 12)))
 _ROOT = math.sqrt(LOG_EVIDENCE + 1)
 
 
@@ -74,10 +75,10 @@ class RatioPath:
 
 
 def ratio_path(pairs: Pairs, phi: float) -> RatioPath:
-    """Return what `ratio` gives after each look, its limits within one percent.
+    """Return what `ratio` gives after each look, its limits within two percent.
 
     The tests are evaluated on a grid of ratios for all looks at once, and inverted between its
-    points, where the root of their logarithm is nearly straight.
+    points, where the root of their logarithm is nearly straight; where it is too steep, exactly.
 
     Args:
         pairs: The looks, shape (looks,).
@@ -101,7 +102,7 @@ def _grid(mid: Floats) -> Floats:
     last = mid[-1] if len(mid) else np.nan
     if not last > 0:
         return _WIDE
-    around: Floats = np.sort(np.concatenate((_WIDE, math.log(last) + _NEAR)))
+    around: Floats = np.unique(np.concatenate((_WIDE, math.log(last) + _NEAR)))
     return around
 
 
@@ -127,7 +128,15 @@ def _limits(
     with np.errstate(divide="ignore", invalid="ignore"):
         part = above / (above - below)
     log_ratio = grid[first - 1] + part * (grid[first] - grid[first - 1])
-    return np.where(known, np.exp(log_ratio), np.nan)
+    steep = known & (excess[first - 1, looks] - excess[first, looks] > _STEEP)
+    for look in np.flatnonzero(steep).tolist():
+        upto = _telling(Pairs(*(column[: look + 1] for column in _columns(pairs))))
+        log_ratio[look] = math.log(_limit(upto, phi, question) or math.exp(log_ratio[look]))
+    return np.exp(np.where(known, log_ratio, np.nan))
+
+
+def _columns(pairs: Pairs) -> tuple[Floats, Floats, Floats, Floats]:
+    return pairs.candidate_total, pairs.candidate_bad, pairs.stable_total, pairs.stable_bad
 
 
 def mantel_haenszel(pairs: Pairs) -> float | None:
