@@ -1,19 +1,21 @@
 """Asks for stable's past beside the looks, once per release; never in the way of a decision."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from penstock.core import analysis, history
 from penstock.core.ledger import Guardrail
-from penstock.core.queries import Subject
-from penstock.core.samples import RangeQuery, Unreadable
+from penstock.core.mean_record import MeanChance
+from penstock.core.queries import Subject, Unusable
+from penstock.core.samples import RangeQuery, Track, Unreadable
 from penstock.core.terms import Calibration
 from penstock.ports import Metrics
 from penstock.watched import Watched
 
-Learned = Mapping[str, tuple[Calibration, ...]]
-Asked = asyncio.Task[tuple[Calibration, ...]]
+Known = tuple[Calibration, ...] | MeanChance
+Learned = Mapping[str, Known]
+Asked = asyncio.Task[Known]
 
 
 @dataclass
@@ -43,17 +45,20 @@ class Historian:
         for task in self._asked.pop((namespace, release), {}).values():
             task.cancel()
 
-    async def _ask(
-        self, watched: Watched, subject: Subject, rail: Guardrail
-    ) -> tuple[Calibration, ...]:
+    async def _ask(self, watched: Watched, subject: Subject, rail: Guardrail) -> Known:
         acting = sum(1 for one in watched.rails if one.acts and one.compares)
         alpha = analysis.guardrail_alpha(watched.spec.analysis.false_alarm_rate, acting)
+        subject, pods = subject.with_args(rail.args), watched.stable_pods
+        if rail.mean is not None:
+            mean = history.mean_query(rail.mean, rail.connection, subject, watched.started)
+            interval = watched.interval.total_seconds()
+            return history.calibrate_mean(await self._tracks(mean), pods, alpha, interval)
         found = []
         for counted in rail.counted:
-            query = history.query(
-                counted.proportion, rail.connection, subject.with_args(rail.args), watched.started
-            )
-            tracks = await self.metrics.history(query) if isinstance(query, RangeQuery) else ()
-            known = () if isinstance(tracks, Unreadable) else tracks
-            found.append(history.calibrate(known, watched.stable_pods, alpha))
+            query = history.query(counted.proportion, rail.connection, subject, watched.started)
+            found.append(history.calibrate(await self._tracks(query), pods, alpha))
         return tuple(found)
+
+    async def _tracks(self, query: RangeQuery | Unusable) -> Sequence[Track]:
+        tracks = await self.metrics.history(query) if isinstance(query, RangeQuery) else ()
+        return () if isinstance(tracks, Unreadable) else tracks

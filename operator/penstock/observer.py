@@ -15,12 +15,13 @@ from penstock.core import classes, judging, ledger, queries
 from penstock.core.counters import Baseline, take_look
 from penstock.core.judging import Question
 from penstock.core.ledger import Guardrail, Ledger
+from penstock.core.mean_counters import MeanBaseline, mean_query, take_mean_look
 from penstock.core.queries import Subject, Unusable
 from penstock.core.readings import NoLook
 from penstock.core.samples import Answer, Query, Unreadable
 from penstock.historian import Historian
 from penstock.ports import InterruptedTurnError, Metrics
-from penstock.watched import Haste, Sight, Watched, look_of
+from penstock.watched import Haste, Sight, Watched, look_of, mean_look_of
 
 LOG = logging.getLogger("penstock")
 MOST_LOOKS = 60
@@ -36,6 +37,7 @@ class Memory:
     ledger: Ledger
     done: int
     baselines: dict[str, tuple[Baseline | None, ...]] = field(default_factory=dict)
+    means: dict[str, MeanBaseline | None] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     newest: dict[str, int] = field(default_factory=dict)
     step: int = -2
@@ -61,17 +63,15 @@ class Observer:
         self, subject: Subject, rails: Sequence[Guardrail], now: datetime
     ) -> bool:
         """Return whether a metric has series of stable under these matchers, now."""
-        asked = [
-            queries.proportion_query(
-                counted.proportion,
-                rail.connection,
-                subject.with_args(rail.args),
-                now - self._lag([rail]),
-                None,
-            )
-            for rail in rails
-            for counted in rail.counted
-        ]
+        asked: list[Query | Unusable] = []
+        for rail in rails:
+            subject_, at = subject.with_args(rail.args), now - self._lag([rail])
+            for one in rail.counted:
+                asked.append(
+                    queries.proportion_query(one.proportion, rail.connection, subject_, at, None)
+                )
+            if rail.mean:
+                asked.append(mean_query(rail.mean, rail.connection, subject_, at, None))
         usable = [query for query in asked if isinstance(query, Query)]
         for answer in await self._metrics.read(usable):
             rows = () if isinstance(answer, Unreadable) else answer
@@ -100,9 +100,10 @@ class Observer:
         if watched.step != memory.step:
             memory.step, memory.eta_at = watched.step, None
             memory.baselines.clear()
+            memory.means.clear()
             memory.newest.clear()
         waiting = watched.end_of(memory.done + 1) + lag
-        looks = bool(memory.baselines) and waiting <= now and not haste.pressing
+        looks = bool(memory.baselines or memory.means) and waiting <= now and not haste.pressing
         if not haste.pressing:
             self._calibrate(namespace, memory, watched)
             if watched.step >= 0 and isinstance(watched.subject, Subject):
@@ -116,7 +117,7 @@ class Observer:
         if memory.ledger.last_number or watched.step >= len(watched.steps):
             return
         for rail in watched.rails:
-            if (known := ledger.known(rail, memory.ledger)).counted:
+            if (known := ledger.known(rail, memory.ledger)).counted or rail.mean:
                 self._historian.begin(namespace, watched, known)
         learned = self._historian.learned(namespace, watched.release)
         memory.ledger = memory.ledger.calibrated(learned)
@@ -146,7 +147,7 @@ class Observer:
         """
         first = math.ceil((watched.since - watched.started) / watched.interval)
         start = max(memory.done + 1, first, due - MOST_LOOKS)
-        if not memory.baselines:
+        if not (memory.baselines or memory.means):
             start = max(min(start, memory.ledger.last_number), first, due - MOST_LOOKS)
         for number in range(start, due + 1):
             if not await self._look(memory, watched, number, urgent):
@@ -170,6 +171,8 @@ class Observer:
             mine, answers = answers[: len(some)], answers[len(some) :]
             if rail.counted:
                 self._count(memory, watched, rail, number, mine)
+            elif rail.mean:
+                self._count_mean(memory, watched, rail, number, mine[0])
             elif rail.categories:
                 self._choose_classes(memory, watched, rail, mine[0])
             else:
@@ -204,6 +207,10 @@ class Observer:
             if isinstance(query, Unusable):
                 return query
             made.append(query)
+        if rail.mean:
+            last = memory.means.get(rail.name)
+            query = mean_query(rail.mean, rail.connection, subject, at, last.at if last else None)
+            return query if isinstance(query, Unusable) else [query]
         if rail.categories and not made:
             query = classes.query(rail.categories, rail.connection, subject, at)
             return query if isinstance(query, Unusable) else [query]
@@ -254,6 +261,21 @@ class Observer:
         if rail.by:
             record = record.with_segments(counts[0].segments)
         memory.ledger = memory.ledger.with_proportion(rail.name, record)
+
+    def _count_mean(
+        self, memory: Memory, watched: Watched, rail: Guardrail, number: int, answer: Answer
+    ) -> None:
+        """Count one look of a mean."""
+        before = memory.means.get(rail.name)
+        said, after = take_mean_look(before, answer, watched.end_of(number), watched.since)
+        memory.means[rail.name] = after
+        look = None if isinstance(said, NoLook) else mean_look_of(said, watched, number)
+        if look is None or not look.has_data:
+            memory.reasons[rail.name] = said.reason if isinstance(said, NoLook) else "no requests"
+            return
+        memory.newest[rail.name] = number
+        record = memory.ledger.means[rail.name].with_look(look)
+        memory.ledger = memory.ledger.with_mean(rail.name, record)
 
     def _choose_classes(
         self, memory: Memory, watched: Watched, rail: Guardrail, answer: Answer

@@ -14,6 +14,8 @@ from penstock.core.facts import Analysis
 from penstock.core.judging import Opinion
 from penstock.core.ledger import Guardrail, Ledger
 from penstock.core.looks import Counts, Look, least_cell, worst_cell
+from penstock.core.mean_counters import MeanCounts
+from penstock.core.mean_record import MeanLook
 from penstock.core.queries import Subject, Unusable
 from penstock.core.record import Record
 from penstock.core.stats.nulls import Side
@@ -121,6 +123,20 @@ def look_of(counts: LookCounts, watched: Watched, number: int, record: Record) -
         candidate_pods=max(candidate, 1),
         stable_pods=max(stable, 1),
         warm=watched.warm(number),
+    )
+
+
+def mean_look_of(counts: MeanCounts, watched: Watched, number: int) -> MeanLook:
+    """Return the look of a mean that was counted."""
+    candidate, stable = watched.pods
+    return MeanLook(
+        number=number,
+        step=watched.step,
+        warm=watched.warm(number),
+        candidate=counts.candidate_arm,
+        stable=counts.stable_arm,
+        candidate_pods=max(candidate, 1),
+        stable_pods=max(stable, 1),
     )
 
 

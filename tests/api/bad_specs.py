@@ -185,10 +185,13 @@ GOOD_TEMPLATE: Spec = {
     "proportion": {"total": "requests_total{$variant}", "bad": 'requests_total{code="5",$variant}'}
 }
 REFUSED_TEMPLATES: dict[str, tuple[Callable[[Spec], None], str]] = {
-    "no form": (_drop("proportion"), "exactly one of proportion, distribution, categories, value"),
+    "no form": (
+        _drop("proportion"),
+        "exactly one of proportion, distribution, categories, mean, value",
+    ),
     "two forms": (
         _set("value", VALUE),
-        "exactly one of proportion, distribution, categories, value",
+        "exactly one of proportion, distribution, categories, mean, value",
     ),
     "no counter of bad requests": (_drop("proportion.bad"), "exactly one of bad, good"),
     "bad and good": (_set("proportion.good", "a{$variant}"), "exactly one of bad, good"),

@@ -130,3 +130,25 @@ def test_every_query_of_the_catalogue_is_answered(bed, file):
             text = text.replace(name, value)
         assert "$" not in text
         assert bed.prometheus.query(text) is not None
+
+
+@pytest.mark.parametrize(("value", "phase"), [(5.0, "Promoted"), (0.5, "RolledBack")])
+def test_a_mean_that_falls_is_rolled_back_and_an_equal_one_passes(stage, value, phase):
+    metric = {"template": "revenue", "maxDecrease": 50}
+    play = staged(stage, metric, 30)
+    matcher = '{namespace="$namespace",version="$version"}'
+    mean = {"sum": "app_value_sum", "count": "app_value_count", "sumOfSquares": "app_value_squares"}
+    apply_template(
+        play,
+        "revenue",
+        better="Higher",
+        mean={key: f"{name}{matcher}" for key, name in mean.items()},
+    )
+    play.place.behave("v1", value=5.0)
+    play.place.behave("v2", value=value)
+    play.release("v2")
+    play.await_phase(phase)
+    if phase == "RolledBack":
+        assert "revenue: candidate 0." in play.status["message"]
+        assert "less than the tolerated 0." in play.status["message"]
+    play.assert_clean()

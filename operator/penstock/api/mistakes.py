@@ -1,7 +1,7 @@
 """What is wrong with a file of settings, in sentences that say where and what to write."""
 
 import difflib
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Any, get_args
 
 import yaml
@@ -42,22 +42,48 @@ def parse(text: str) -> Any:
     try:
         return yaml.load(text, Loader=_UniqueKeys)
     except yaml.YAMLError as error:
-        raise ValueError(f"the file is not YAML: {' '.join(str(error).split())}") from error
+        raise _not_yaml(error) from error
 
 
-def sentences(model: type[BaseModel], error: ValidationError) -> tuple[str, ...]:
-    """Return one sentence per mistake; a list is not too short because its entries are wrong."""
+def parse_all(text: str) -> list[Any]:
+    """Return what the documents of a YAML text stand for, without empty ones.
+
+    Raises:
+        ValueError: It is not YAML, or a key stands twice; the message has the line in the text.
+    """
+    try:
+        return [one for one in yaml.load_all(text, Loader=_UniqueKeys) if one is not None]
+    except yaml.YAMLError as error:
+        raise _not_yaml(error) from error
+
+
+def _not_yaml(error: yaml.YAMLError) -> ValueError:
+    return ValueError(f"the file is not YAML: {' '.join(str(error).split())}")
+
+
+def sentences(model: type[BaseModel], error: ValidationError, path: str = "") -> tuple[str, ...]:
+    """Return one sentence per mistake; a list is not too short because its entries are wrong.
+
+    Args:
+        model: What was read.
+        error: What is wrong with it.
+        path: What stands before each name, such as `spec.` where the model is not a whole file.
+    """
     errors = error.errors()
-    parents = {one["loc"][:-1] for one in errors if one["loc"]}
+    locs = [one["loc"] for one in errors]
+    parents = {loc[:depth] for loc in locs for depth in range(len(loc))}
     return tuple(
-        _sentence(model, one)
+        _sentence(model, one, path)
         for one in errors
         if one["type"] != "too_short" or one["loc"] not in parents
     )
 
 
 def unknown(model: type[BaseModel], content: Any, path: str = "") -> tuple[str, ...]:
-    """Return one sentence per field that a model, which ignores them, does not have."""
+    """Return one sentence per field that a model, which ignores them, does not have.
+
+    Entries of lists are looked into too, and named by their index: `steps.0.bakee`.
+    """
     if not isinstance(content, dict):
         return ()
     known, found = _fields(model), []
@@ -66,18 +92,29 @@ def unknown(model: type[BaseModel], content: Any, path: str = "") -> tuple[str, 
         if key not in known:
             found.append(f"{name} is not a field{_suggestion(model, [str(key)])}")
         elif (inner := _inner(known[key])) is not None:
-            found += unknown(inner, value, f"{name}.")
+            for below, entry in _entries(value, name):
+                found += unknown(inner, entry, f"{below}.")
     return tuple(found)
 
 
-def _sentence(model: type[BaseModel], error: ErrorDetails) -> str:
+def _entries(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield what a field holds with its name: the entries of a list, else the value itself."""
+    if isinstance(value, list):
+        yield from ((f"{name}.{index}", entry) for index, entry in enumerate(value))
+    else:
+        yield name, value
+
+
+def _sentence(model: type[BaseModel], error: ErrorDetails, path: str) -> str:
     keys = [str(key) for key in error["loc"]]
-    path = ".".join(key for key in keys if key != "[key]") or "the file"
+    if not keys:
+        return f"{path or 'the file: '}{_advice(error)}"
+    name = path + ".".join(key for key in keys if key != "[key]")
     if error["type"] == "missing":
-        return f"{path} is missing"
+        return f"{name} is missing"
     if error["type"] in ("extra_forbidden", "invalid_key"):
-        return f"{path} is not a field{_suggestion(model, keys)}"
-    return f"{path}: {_advice(error)}"
+        return f"{name} is not a field{_suggestion(model, keys)}"
+    return f"{name}: {_advice(error)}"
 
 
 def _advice(error: ErrorDetails) -> str:

@@ -1,9 +1,10 @@
 """The first line of a file of recorded streams: how they are to be judged."""
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from penstock.api.fields import ApiModel, Duration, parse_duration
 from penstock.api.v1alpha1.metric_template import Better
@@ -16,12 +17,21 @@ class Kind(StrEnum):
 
     PROPORTION = "proportion"
     DISTRIBUTION = "distribution"
+    MEAN = "mean"
+
+
+def _some_time(value: timedelta) -> timedelta:
+    if not value:
+        raise ValueError("there must be some time between looks, such as 10s")
+    return value
 
 
 class StreamAnalysis(ApiModel):
     """Error rates and times, as in a Rollout."""
 
-    interval: Duration = Field(default=parse_duration("10s"), description="Time between looks.")
+    interval: Annotated[Duration, AfterValidator(_some_time)] = Field(
+        default=parse_duration("10s"), description="Time between looks."
+    )
     false_alarm_rate: Share = Field(default=1, description="In percent, over the whole release.")
     miss_rate: Share = Field(default=5, description="In percent, per step.")
     warm_up: Duration = Field(default=parse_duration("3m"), description="Time of fresh pods.")
@@ -77,6 +87,8 @@ class StreamHeader(ApiModel):
         edges = self.all_edges
         if list(edges) != sorted(set(edges)):
             raise ValueError("edges must rise")
+        if self.metric.kind is Kind.MEAN and edges:
+            raise ValueError("a mean has no edges")
         if self.metric.kind is Kind.DISTRIBUTION and not edges:
             raise ValueError("a distribution needs edges: one to three")
         return self

@@ -4,25 +4,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from prometheus_api_client.prometheus_connect import PrometheusConnect
-from pydantic import ValidationError
 from requests import RequestException
 
-from penstock.api import mistakes
 from penstock.api.fields import parse_duration
-from penstock.api.v1alpha1.metric_template import MetricTemplateSpec
 from penstock.api.v1alpha1.rollout import RolloutSpec
+from penstock.cli import rollout_files
+from penstock.cli.rollout_files import Plan
 from penstock.core import analysis, history, ledger, plan
 from penstock.core.ledger import Guardrail
 from penstock.core.queries import Arm, Subject, Unusable
 from penstock.core.replay import Release, Replay, Setup
 from penstock.core.samples import RangeQuery, Track
-from penstock.core.traffic.target import target_of
 
 MOST_POINTS = 10_000
 
@@ -46,42 +42,14 @@ class Window:
     weight: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A Rollout and the MetricTemplates that came with it."""
-
-    name: str
-    namespace: str
-    spec: RolloutSpec
-    templates: dict[str, MetricTemplateSpec]
-
-
 def read_plan(files: Sequence[Path]) -> Plan:
-    """Return the Rollout of some YAML files, and their MetricTemplates.
+    """Return the Rollout of some YAML files, and the MetricTemplates of its metrics.
 
     Raises:
-        PastError: There is not exactly one Rollout, or something in a file cannot be read.
+        InputError: They cannot be used; one line per mistake.
+        OSError: They cannot be read.
     """
-    documents = [one for file in files for one in yaml.safe_load_all(file.read_text()) if one]
-    rollouts = [one for one in documents if one.get("kind") == "Rollout"]
-    if len(rollouts) != 1:
-        raise PastError(f"{len(rollouts)} Rollouts in the files where one is needed")
-    meta = rollouts[0].get("metadata", {})
-    templates = {
-        one["metadata"]["name"]: _model(MetricTemplateSpec, one)
-        for one in documents
-        if one.get("kind") == "MetricTemplate"
-    }
-    spec = _model(RolloutSpec, rollouts[0])
-    return Plan(meta.get("name", "rollout"), meta.get("namespace", "default"), spec, templates)
-
-
-def _model(kind: type[Any], document: dict[str, Any]) -> Any:  # noqa: ANN401
-    try:
-        return kind.model_validate(document.get("spec"))
-    except ValidationError as error:
-        said = "; ".join(mistakes.sentences(kind, error))
-        raise PastError(f"{document['kind']}: {said}") from error
+    return rollout_files.read(files, lambda _, given: given)
 
 
 def replays(address: str, wanted: Plan, window: Window) -> Iterator[tuple[str, Replay]]:
@@ -90,13 +58,7 @@ def replays(address: str, wanted: Plan, window: Window) -> Iterator[tuple[str, R
     Raises:
         PastError: Prometheus cannot be asked, or knows nothing of a version.
     """
-    given = {m.title: wanted.templates[m.template] for m in wanted.spec.analysis.metrics
-             if m.template in wanted.templates}  # fmt: skip
-    missing = [m.template for m in wanted.spec.analysis.metrics
-               if m.template and m.title not in given]  # fmt: skip
-    if missing:
-        raise PastError(f"MetricTemplate {missing[0]} is in none of the files: add it with -f")
-    rails = [r for r in ledger.guardrails(wanted.spec.analysis, given) if r.counted]
+    rails = [r for r in ledger.guardrails(wanted.spec.analysis, wanted.templates) if r.counted]
     acting = sum(1 for rail in rails if rail.acts)
     alpha = analysis.guardrail_alpha(wanted.spec.analysis.false_alarm_rate, acting)
     source = _Source(PrometheusConnect(address, retry=None), _subject(wanted, window))
@@ -105,8 +67,7 @@ def replays(address: str, wanted: Plan, window: Window) -> Iterator[tuple[str, R
 
 
 def _subject(wanted: Plan, window: Window) -> Subject:
-    domains = "cluster.local", "istio-system"
-    target = target_of(wanted.namespace, wanted.name, "", wanted.spec, domains)
+    target = wanted.target
     stable, candidate = (
         Arm(version, target.version_host(version), f'destination_canonical_revision="{version}"')
         for version in (window.stable, window.candidate)

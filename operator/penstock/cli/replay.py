@@ -11,7 +11,9 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from penstock.cli import picture
+from penstock.cli import refusal
+from penstock.cli.picture import panels, streams
+from penstock.cli.refusal import InputError
 from penstock.cli.streams import StreamError, read_header, read_streams
 from penstock.core.replay import Replay, Said, Summary, first_verdicts
 
@@ -36,8 +38,9 @@ def replay(  # noqa: PLR0913 (one parameter per option is how typer reads them)
         FailOn, typer.Option(help="Exit with code 3 if a stream was worse, or was never safe.")
     ] = FailOn.NEVER,
     plot: Annotated[
-        str, typer.Option(help="Draw the evidence: a file such as out.png, or - for here.")
-    ] = "",
+        Path | None,
+        typer.Option(help="Draw the evidence: a .png, .svg or .pdf, or - for here."),
+    ] = None,
     namespace: Annotated[
         str, typer.Option("-n", "--namespace", help="Namespace of the Release.")
     ] = "",
@@ -53,7 +56,7 @@ def replay(  # noqa: PLR0913 (one parameter per option is how typer reads them)
         float, typer.Option(help="Its weight in percent; else the share that was seen.")
     ] = 0,
 ) -> None:
-    r"""Judge recorded streams exactly as the operator would have.
+    """Judge recorded streams exactly as the operator would have.
 
     SOURCE is a file, or the name of a Release in your cluster (kubectl's context and rights), or is
     left out with --prometheus. A file has JSON Lines. The first one says how they are judged:
@@ -82,10 +85,11 @@ def replay(  # noqa: PLR0913 (one parameter per option is how typer reads them)
                 penstock replay fraud-7 -n ml
                 penstock replay --prometheus http://localhost:9090 -f rollout.yaml \\
                   -f istio-errors.yaml --stable v1 --candidate v2 --from -3h --to -1h
-    """
+    """  # noqa: D301 (typer wants the character, not a backslash)
     window = (stable, candidate, begin, end, weight)
     told = _Told(summary, fail_on, plot)
     try:
+        panels.check(plot)
         if prometheus:
             _replay_past(told, prometheus, files, window)
         elif source == "-" or Path(source).exists():
@@ -96,9 +100,10 @@ def replay(  # noqa: PLR0913 (one parameter per option is how typer reads them)
         else:
             raise StreamError("name a file, a Release, or --prometheus with -f, --from and --to")
         told.draw()
+    except InputError as error:
+        raise refusal.ended("replay", error) from error
     except (ValueError, OSError) as error:
-        typer.echo(f"penstock replay: {source or prometheus}: {error}", err=True)
-        raise typer.Exit(2) from error
+        raise refusal.ended(f"replay: {source or prometheus}", error) from error
     raise typer.Exit(FAILED if told.failed else 0)
 
 
@@ -117,7 +122,7 @@ class _Told:
 
     summary: bool
     fail_on: FailOn
-    plot: str
+    plot: Path | None
     failed: bool = False
     drawn: dict[str, list[Said]] = field(default_factory=dict)
 
@@ -134,7 +139,7 @@ class _Told:
         for said in each:
             if not self.summary:
                 _print(_said_line(stream, said))
-            if self.plot and len(self.drawn) <= MOST_DRAWN:
+            if self.plot and (stream in self.drawn or len(self.drawn) < MOST_DRAWN):
                 self.drawn.setdefault(stream, []).append(said)
 
     @property
@@ -143,9 +148,14 @@ class _Told:
         return self.summary or self.fail_on is not FailOn.NEVER
 
     def draw(self) -> None:
-        """Draw what was said, if that was asked for."""
-        if self.plot:
-            picture.draw(self.drawn, self.plot)
+        """Draw what was said, if that was asked for; blocks go to stderr, beside the lines."""
+        if self.plot is None:
+            return
+        if str(self.plot) != "-":
+            streams.draw(self.drawn, self.plot)
+            return
+        for line in streams.sketch(self.drawn):
+            typer.echo(line, err=True)
 
 
 def _replay(told: _Told, lines: TextIO) -> None:
@@ -168,7 +178,7 @@ def _replay_release(told: _Told, name: str, namespace: str | None) -> None:
     """Judge the record of a Release anew."""
     from penstock.cli import releases
 
-    for one in releases.judged(name, namespace):
+    for one in releases.judged(releases.read(name, namespace)):
         short = first_verdicts(one.said) if told.wants_summary else None
         told.tell(f"{name}/{one.metric}", one.said, short)
 

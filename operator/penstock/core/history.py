@@ -13,9 +13,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.api.v1alpha1.metric_template import Proportion
-from penstock.core import queries, replay
+from penstock.api.v1alpha1.metric_template import Mean, Proportion
+from penstock.core import mean_replay, queries, replay
 from penstock.core.looks import Counts
+from penstock.core.mean_record import MeanChance
 from penstock.core.queries import ROW_LABEL, Arm, Row, Subject, Unusable
 from penstock.core.samples import RangeQuery, Track
 from penstock.core.stats import calibration
@@ -27,6 +28,7 @@ Floats = NDArray[np.float64]
 LENGTH = timedelta(hours=1)
 STEP = timedelta(minutes=1)
 _OWN, _GIVEN = "own", "given"
+_SUM, _SQUARES = "sum", "squares"
 
 
 def query(
@@ -37,30 +39,48 @@ def query(
     The counters are asked as the release counts them, and as stable's own proxies do, where the
     template leaves the reporter open.
     """
-    views = {_GIVEN: subject, _OWN: replace(subject, reporter="destination")}
-    return _query(template, connection, views, subject.stable, end)
+    return _query(_rows(template), connection, _views(subject), subject.stable, end)
+
+
+def mean_query(
+    template: Mean, connection: str, subject: Subject, end: datetime
+) -> RangeQuery | Unusable:
+    """Return the query for an hour of stable's counters of a mean; see `query`."""
+    rows = {Row.TOTAL: template.count, _SUM: template.sum}
+    if template.sum_of_squares:
+        rows[_SQUARES] = template.sum_of_squares
+    return _query(rows, connection, _views(subject), subject.stable, end)
+
+
+def _views(subject: Subject) -> Mapping[str, Subject]:
+    return {_GIVEN: subject, _OWN: replace(subject, reporter="destination")}
+
+
+def _rows(template: Proportion) -> Mapping[str, str]:
+    """Return the selectors of both counters by what they are."""
+    part, text = (Row.GOOD, template.good) if template.bad is None else (Row.BAD, template.bad)
+    return {Row.TOTAL: template.total, part: text or ""}
 
 
 def query_of(
     template: Proportion, connection: str, subject: Subject, arm: Arm, end: datetime
 ) -> RangeQuery | Unusable:
     """Return the query for an hour of the counters of one arm, as a release counts them."""
-    return _query(template, connection, {_GIVEN: subject}, arm, end)
+    return _query(_rows(template), connection, {_GIVEN: subject}, arm, end)
 
 
 def _query(
-    template: Proportion,
+    texts: Mapping[str, str],
     connection: str,
     views: Mapping[str, Subject],
     arm: Arm,
     end: datetime,
 ) -> RangeQuery | Unusable:
-    part, text = (Row.GOOD, template.good) if template.bad is None else (Row.BAD, template.bad)
     rows: dict[str, str] = {}
     namespace = ""
     for view, subject in views.items():
         namespace = subject.namespace
-        for row, selector in ((Row.TOTAL, template.total), (part, text or "")):
+        for row, selector in texts.items():
             expanded = queries.selector(selector, subject, arm)
             if isinstance(expanded, Unusable):
                 return expanded
@@ -94,7 +114,7 @@ def calibrate(tracks: Sequence[Track], pods: Collection[str], alpha: float) -> C
         return WITHOUT_HISTORY
     counts = Counts(int(given.total.sum()), int(given.bad.sum()))
     seconds = _length(given) * STEP.total_seconds()
-    cells = next((one for one in (own, given) if _are_pods(one, pods)), None)
+    cells = next((one for one in (own, given) if _are_pods(one.targets, pods)), None)
     if cells is not None and calibration.is_long_enough(cells.total, STEP.total_seconds()):
         return Calibration.of(calibration.calibrate(cells.total, cells.bad, alpha), counts, seconds)
     chance = calibration.calibrate(given.total, given.bad, alpha)
@@ -103,32 +123,79 @@ def calibrate(tracks: Sequence[Track], pods: Collection[str], alpha: float) -> C
     return Calibration.of(alike, counts, seconds)
 
 
+def calibrate_mean(
+    tracks: Sequence[Track], pods: Collection[str], alpha: float, interval_seconds: float
+) -> MeanChance:
+    """Return what a history says of a mean; what holds without one where it is too short to tell.
+
+    Args:
+        tracks: The answer to `mean_query`.
+        pods: Names and addresses of stable's pods.
+        alpha: Chance of a false alarm of the guardrail, 0 to 1.
+        interval_seconds: Time between looks.
+    """
+    given, own = (_grown(tracks, view) for view in (_GIVEN, _OWN))
+    if not _is_long_enough(given):
+        return MeanChance()
+    cells = next((one for one in (own, given) if _are_pods(one.targets, pods)), None)
+    if cells is not None and not _is_long_enough(cells):
+        cells = None
+    told = given if cells is None else cells
+    found = mean_replay.calibrate(told.of(Row.TOTAL), told.of(_SUM), told.rows.get(_SQUARES), alpha)
+    fixed = replace(found.calibration, history=Counts(int(given.of(Row.TOTAL).sum()), 0))
+    if cells is None:
+        default = WITHOUT_HISTORY
+        fixed = replace(fixed, spread=default.spread, quantile=default.quantile)
+    return MeanChance(fixed, found.between * STEP.total_seconds() / interval_seconds)
+
+
+def _is_long_enough(grown: "_Grown") -> bool:
+    return calibration.is_long_enough(grown.of(Row.TOTAL), STEP.total_seconds())
+
+
 def _length(minutes: Minutes) -> int:
     return int((minutes.total.sum(-1) > 0).sum())
 
 
-def _are_pods(minutes: Minutes, pods: Collection[str]) -> bool:
+def _are_pods(targets: Sequence[str], pods: Collection[str]) -> bool:
     """Return whether at least two of the targets are pods of stable."""
-    names = [target.rsplit("/", 2)[1:] for target in minutes.targets]
+    names = [target.rsplit("/", 2)[1:] for target in targets]
     return sum(pod in pods or at.rsplit(":", 1)[0] in pods for at, pod in names) > 1
 
 
+@dataclass(frozen=True, slots=True)
+class _Grown:
+    """What the counters of each row grew by, by minute and scrape target."""
+
+    targets: tuple[str, ...]
+    rows: Mapping[str, Floats]
+    empty: Floats
+
+    def of(self, row: str) -> Floats:
+        """Return the growth of a row, shape (minutes, targets)."""
+        return self.rows.get(row, self.empty)
+
+
 def _minutes(tracks: Sequence[Track], view: str, times: Sequence[float] = ()) -> Minutes:
+    grown = _grown(tracks, view, times)
+    total = grown.of(Row.TOTAL)
+    bad = total - grown.of(Row.GOOD) if Row.GOOD in grown.rows else grown.of(Row.BAD)
+    return Minutes(grown.targets, total, np.clip(bad, 0.0, total))
+
+
+def _grown(tracks: Sequence[Track], view: str, times: Sequence[float] = ()) -> _Grown:
     mine = [track for track in tracks if track.labels.get(ROW_LABEL, "").startswith(f"{view}/")]
     times = times or sorted({time for track in mine for time in track.values})
     there: dict[str, set[float]] = {}
     for track in mine:
         there.setdefault(_target(track.labels), set()).update(track.values)
     places = {target: place for place, target in enumerate(there)}
-    total, part = (np.zeros((max(len(times) - 1, 0), len(places))) for _ in range(2))
-    good = any(track.labels[ROW_LABEL].endswith(Row.GOOD) for track in mine)
+    empty, rows = np.zeros((max(len(times) - 1, 0), len(places))), dict[str, Floats]()
     for track in mine:
-        target = _target(track.labels)
-        grown = _growth(track.values, times, there[target])
-        is_total = track.labels[ROW_LABEL].endswith(Row.TOTAL)
-        (total if is_total else part)[:, places[target]] += grown
-    bad = total - part if good else part
-    return Minutes(tuple(places), total, np.clip(bad, 0.0, total))
+        target, row = _target(track.labels), track.labels[ROW_LABEL].partition("/")[2]
+        table = rows.setdefault(row, empty.copy())
+        table[:, places[target]] += _growth(track.values, times, there[target])
+    return _Grown(tuple(places), rows, empty)
 
 
 def _growth(

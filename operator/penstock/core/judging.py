@@ -13,6 +13,8 @@ from penstock.core import analysis, drift, forecast, plan, sentences
 from penstock.core.analysis import Judgement
 from penstock.core.facts import Analysis, Finding
 from penstock.core.ledger import Guardrail, Ledger
+from penstock.core.mean_judging import MeanJudgement, judge_mean
+from penstock.core.mean_record import MeanRecord
 from penstock.core.metric_record import MetricRecord
 from penstock.core.record import Record
 from penstock.core.stats import shares
@@ -59,26 +61,20 @@ def opinions(ledger: Ledger, question: Question) -> tuple[Opinion, ...]:
     found = []
     for rail in question.rails:
         if rail.compares:
-            found.append(_compared(rail, ledger.proportions.get(rail.name), question, alpha))
+            found.append(_compared(rail, ledger.compared.get(rail.name), question, alpha))
         elif rail.threshold:
             found.append(_plain(rail, ledger, question))
     return tuple(found)
 
 
 def _compared(
-    rail: Guardrail, record: MetricRecord | None, question: Question, alpha: float
+    rail: Guardrail, record: MetricRecord | MeanRecord | None, question: Question, alpha: float
 ) -> Opinion:
     if record is None:
         why = question.quiet.get(rail.name, f"{rail.name}: its classes are not known yet")
         status = MetricStatus(name=rail.name, verdict=Verdict.NO_DATA, why=why)
         return Opinion(rail, Verdict.NO_DATA, status)
-    judged = analysis.judge(
-        record,
-        name=rail.name,
-        step=max(question.step, 0),
-        alpha=alpha,
-        miss_rate=question.spec.analysis.miss_rate / 100,
-    )
+    judged = _judged(rail, record, question, alpha)
     quiet = question.quiet.get(rail.name, "")
     silent = bool(quiet) and judged.verdict is not Verdict.WORSE
     early = judged.verdict is Verdict.NO_DATA
@@ -95,7 +91,18 @@ def _compared(
     )
 
 
-def _segments(record: MetricRecord) -> tuple[SegmentStatus, ...]:
+def _judged(
+    rail: Guardrail, record: MetricRecord | MeanRecord, question: Question, alpha: float
+) -> Judgement | MeanJudgement:
+    step, miss_rate = max(question.step, 0), question.spec.analysis.miss_rate / 100
+    if isinstance(record, MeanRecord):
+        return judge_mean(record, name=rail.name, step=step, alpha=alpha, miss_rate=miss_rate)
+    return analysis.judge(record, name=rail.name, step=step, alpha=alpha, miss_rate=miss_rate)
+
+
+def _segments(record: MetricRecord | MeanRecord) -> tuple[SegmentStatus, ...]:
+    if isinstance(record, MeanRecord):
+        return ()
     return tuple(
         SegmentStatus(
             name=one.name,
@@ -107,24 +114,33 @@ def _segments(record: MetricRecord) -> tuple[SegmentStatus, ...]:
     )
 
 
-def _why(rail: Guardrail, record: MetricRecord, judged: Judgement) -> str:
-    far = drift.text(record) if rail.categories is not None else ""
+def _why(
+    rail: Guardrail, record: MetricRecord | MeanRecord, judged: Judgement | MeanJudgement
+) -> str:
+    drifts = rail.categories is not None
+    far = drift.text(record) if drifts and isinstance(record, MetricRecord) else ""
     return f"{judged.why}; {far}" if far else judged.why
 
 
-def _notes(rail: Guardrail, judged: Judgement, question: Question) -> list[str]:
+def _notes(rail: Guardrail, judged: Judgement | MeanJudgement, question: Question) -> list[str]:
     clustered = question.spec.traffic.sticky is not None and not rail.by_unit
     more = [sentences.sticky_requests()] if clustered else []
     return [note.text for note in judged.notes] + more
 
 
-def _status(name: str, verdict: Verdict, judged: Judgement, why: str) -> MetricStatus:
+def _status(
+    name: str, verdict: Verdict, judged: Judgement | MeanJudgement, why: str
+) -> MetricStatus:
     ratio = judged.ratio
+    if isinstance(judged, MeanJudgement):
+        candidate, stable = _digits(judged.candidate.mean), _digits(judged.stable.mean)
+    else:
+        candidate, stable = _percent(judged.candidate.rate), _percent(judged.stable.rate)
     return MetricStatus(
         name=name,
         verdict=verdict,
-        candidate=_percent(judged.candidate.rate),
-        stable=_percent(judged.stable.rate),
+        candidate=candidate,
+        stable=stable,
         ratio=_finite((ratio.low, ratio.mid, ratio.high)) if ratio else (),
         why=why,
     )
@@ -133,6 +149,10 @@ def _status(name: str, verdict: Verdict, judged: Judgement, why: str) -> MetricS
 def _finite(values: tuple[float | None, ...]) -> tuple[float, ...]:
     numbers = [value for value in values if value is not None and math.isfinite(value)]
     return tuple(round(value, 4) for value in numbers) if len(numbers) == len(values) else ()
+
+
+def _digits(mean: float | None) -> float | None:
+    return None if mean is None else float(f"{mean:.6g}")
 
 
 def _percent(rate: float | None) -> float | None:
@@ -205,7 +225,7 @@ def _skipped(question: Question) -> tuple[str, ...]:
 
 def _shares(ledger: Ledger, question: Question) -> tuple[str, float | None]:
     """Return why the share of requests is not the weight, and the share seen on this step."""
-    record = next(iter(ledger.proportions.values()), None)
+    record = next(iter(ledger.compared.values()), None)
     if record is None or question.step < 0:
         return "", None
     candidate, stable = (float(answers) for answers in record.answers(question.step))

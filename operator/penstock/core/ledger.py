@@ -9,12 +9,14 @@ from penstock.api.v1alpha1.metric_template import (
     Better,
     Categories,
     CountedUnit,
+    Mean,
     MetricTemplateSpec,
     Proportion,
 )
 from penstock.api.v1alpha1.rollout import Analysis as AnalysisSpec
 from penstock.api.v1alpha1.rollout import Metric, OnWorse, RolloutSpec, Threshold
 from penstock.core import classes, plan
+from penstock.core.mean_record import MeanChance, MeanRecord
 from penstock.core.metric_record import MetricRecord, Part
 from penstock.core.record import Record
 from penstock.core.terms import Calibration, Terms, Tolerance
@@ -44,6 +46,7 @@ class Guardrail:
     Attributes:
         counted: The proportions that it compares; of categories they are not known beforehand.
         categories: The counter of classes.
+        mean: The counters of a mean.
         args: What the variables $args.<name> stand for.
         by: Labels by which rates are reported per segment.
         by_unit: Whether each randomised unit is counted once, not each request.
@@ -54,6 +57,7 @@ class Guardrail:
     on_worse: OnWorse
     counted: tuple[Counted, ...] = ()
     categories: Categories | None = None
+    mean: Mean | None = None
     threshold: Threshold | None = None
     tolerance: Tolerance = field(default_factory=lambda: Tolerance(CHANGE, SLACK))
     args: Mapping[str, str] = field(default_factory=dict)
@@ -68,7 +72,7 @@ class Guardrail:
     @property
     def compares(self) -> bool:
         """Return whether stable and candidate are compared by it."""
-        return bool(self.counted) or self.categories is not None
+        return bool(self.counted) or self.categories is not None or self.mean is not None
 
     def of_classes(self, names: Sequence[str]) -> "Guardrail":
         """Return the same with a proportion per class, and one for the rest."""
@@ -104,6 +108,7 @@ def guardrail(metric: Metric, template: MetricTemplateSpec | None) -> Guardrail 
         on_worse=metric.on_worse,
         counted=_counted(metric, template),
         categories=template.categories,
+        mean=template.mean,
         threshold=template.value,
         tolerance=_tolerance(metric, template),
         args=metric.args or {},
@@ -150,6 +155,16 @@ class Ledger:
 
     proportions: Mapping[str, MetricRecord] = field(default_factory=dict)
     thresholds: Mapping[str, ThresholdRecord] = field(default_factory=dict)
+    means: Mapping[str, MeanRecord] = field(default_factory=dict)
+
+    @property
+    def compared(self) -> Mapping[str, MetricRecord | MeanRecord]:
+        """The records of metrics that compare stable and candidate."""
+        return {**self.proportions, **self.means}
+
+    def with_mean(self, name: str, record: MeanRecord) -> "Ledger":
+        """Return the ledger with the record of a mean replaced."""
+        return replace(self, means={**self.means, name: record})
 
     def with_proportion(self, name: str, record: MetricRecord) -> "Ledger":
         """Return the ledger with one record replaced."""
@@ -159,16 +174,21 @@ class Ledger:
         """Return the ledger with one threshold's record replaced."""
         return replace(self, thresholds={**self.thresholds, name: record})
 
-    def calibrated(self, learned: Mapping[str, Sequence[Calibration]]) -> "Ledger":
+    def calibrated(self, learned: Mapping[str, Sequence[Calibration] | MeanChance]) -> "Ledger":
         """Return the ledger with what stable's history says, by metric and proportion."""
-        fixed = {name: r.calibrated(learned[name]) for name, r in self.proportions.items()
-                 if name in learned}  # fmt: skip
-        return replace(self, proportions={**self.proportions, **fixed}) if fixed else self
+        proportions, means = dict(self.proportions), dict(self.means)
+        for name, known in learned.items():
+            if isinstance(known, MeanChance):
+                if name in means:
+                    means[name] = means[name].calibrated(known.calibration, known.between)
+            elif name in proportions:
+                proportions[name] = proportions[name].calibrated(known)
+        return replace(self, proportions=proportions, means=means) if learned else self
 
     @property
     def last_number(self) -> int:
         """Return the number of the newest look that any metric has; 0 for none."""
-        numbers = [record.last_number for record in self.proportions.values()]
+        numbers = [record.last_number for record in self.compared.values()]
         numbers += [record.last_number for record in self.thresholds.values()]
         return max(numbers, default=0)
 
@@ -181,7 +201,7 @@ class Ledger:
             return timedelta(0)
         compared = [
             timedelta(seconds=record.baked_seconds(step))
-            for name, record in self.proportions.items()
+            for name, record in self.compared.items()
             if name in acting or not acting
         ]
         plain = [record.baked(step, interval) for record in self.thresholds.values()]
@@ -189,7 +209,7 @@ class Ledger:
 
     def encode(self) -> dict[str, str]:
         """Return each record as text."""
-        texts = {name: record.encode() for name, record in self.proportions.items()}
+        texts = {name: record.encode() for name, record in self.compared.items()}
         return texts | {name: record.encode() for name, record in self.thresholds.items()}
 
 
@@ -198,14 +218,18 @@ def empty(spec: RolloutSpec, rails: tuple[Guardrail, ...]) -> Ledger:
     return Ledger(
         {rail.name: empty_record(spec, rail) for rail in rails if rail.counted},
         {rail.name: ThresholdRecord() for rail in rails if rail.threshold},
+        {rail.name: MeanRecord(_terms(spec, rail)) for rail in rails if rail.mean},
     )
+
+
+def _terms(spec: RolloutSpec, rail: Guardrail) -> Terms:
+    exposures = plan.next_exposures(plan.expand(spec))
+    return Terms(spec.analysis.interval.total_seconds(), rail.tolerance, exposures)
 
 
 def empty_record(spec: RolloutSpec, rail: Guardrail) -> MetricRecord:
     """Return the record of a metric whose proportions are known, before its first look."""
-    exposures = plan.next_exposures(plan.expand(spec))
-    seconds = spec.analysis.interval.total_seconds()
-    terms = Terms(seconds, rail.tolerance, exposures)
+    terms = _terms(spec, rail)
     return MetricRecord(tuple(Part(counted.label, Record(terms)) for counted in rail.counted))
 
 
@@ -222,7 +246,9 @@ def decode(
         if not text:
             continue
         try:
-            if rail.compares:
+            if rail.mean is not None:
+                ledger = ledger.with_mean(rail.name, MeanRecord.decode(text))
+            elif rail.compares:
                 ledger = ledger.with_proportion(rail.name, _fitting(text, rail))
             else:
                 ledger = ledger.with_threshold(rail.name, ThresholdRecord.decode(text))

@@ -8,6 +8,7 @@ from penstock.api.v1alpha1.rollout import Metric, RolloutSpec, Sticky
 from penstock.core import classes, ledger, queries
 from penstock.core.facts import Problem
 from penstock.core.kinds import Key, Manifest, key_of
+from penstock.core.mean_counters import mean_query
 from penstock.core.queries import Arm, Subject, Unusable
 from penstock.core.traffic import destination_rule
 from penstock.core.traffic import virtual_service as vs
@@ -93,6 +94,8 @@ def _of_expression(
     ]
     if rail.categories is not None:
         made.append(classes.query(rail.categories, "c", subject, _ANY_TIME))
+    if rail.mean is not None:
+        made.append(mean_query(rail.mean, "c", subject, _ANY_TIME, None))
     if rail.threshold is not None:
         made.append(queries.value_query(rail.threshold.query, "c", subject, _ANY_TIME))
     wrong = next((one for one in made if isinstance(one, Unusable)), None)

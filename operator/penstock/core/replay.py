@@ -42,6 +42,7 @@ class Setup:
         interval_seconds: Time between looks.
         warm_up_seconds: Time in which fresh pods are not compared.
         sticky: Whether users stick to a version, so that shares of requests tell nothing.
+        mean: Whether counts are those of a mean, which `mean_replay` judges.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Setup:
     interval_seconds: float
     warm_up_seconds: float
     sticky: bool = False
+    mean: bool = False
 
 
 @dataclass(frozen=True, slots=True)

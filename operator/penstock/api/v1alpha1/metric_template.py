@@ -127,6 +127,34 @@ class Categories(ApiModel):
     )
 
 
+class Mean(ApiModel):
+    """Two counters of a value that answers have: their sum and how many, as a summary has them."""
+
+    sum: str = Field(
+        min_length=1,
+        max_length=2048,
+        description="Selector of the counter that the value of every answer is added to (at least "
+        "0 each), such as `order_value_sum`; must contain $variant.",
+        json_schema_extra=SELECTOR,
+    )
+    count: str = Field(
+        min_length=1,
+        max_length=2048,
+        description="Selector of the counter of answers, with value or without, such as "
+        "`order_value_count`; must contain $variant.",
+        json_schema_extra=SELECTOR,
+    )
+    sum_of_squares: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=2048,
+        description="Selector of the counter that the square of every value is added to; must "
+        "contain $variant. Without it the rates of errors are not guaranteed where few answers "
+        "make most of the sum.",
+        json_schema_extra=SELECTOR,
+    )
+
+
 class MetricTemplateSpec(ApiModel):
     """How a metric is read."""
 
@@ -134,9 +162,10 @@ class MetricTemplateSpec(ApiModel):
         json_schema_extra=cel(
             rule(
                 "[has(self.proportion), has(self.distribution), has(self.categories), "
-                "has(self.value)]"
+                "has(self.mean), has(self.value)]"
                 ".filter(one, one).size() == 1",
-                "a MetricTemplate takes exactly one of proportion, distribution, categories, value",
+                "a MetricTemplate takes exactly one of proportion, distribution, categories, mean, "
+                "value",
             ),
             rule(
                 "!has(self.by) || has(self.proportion) || has(self.distribution)",
@@ -144,8 +173,9 @@ class MetricTemplateSpec(ApiModel):
                 fieldPath=".by",
             ),
             rule(
-                "self.better == 'Lower' || (has(self.proportion) && has(self.proportion.good))",
-                "better: Higher needs a proportion with good",
+                "self.better == 'Lower' || has(self.mean) || "
+                "(has(self.proportion) && has(self.proportion.good))",
+                "better: Higher needs a mean, or a proportion with good",
                 fieldPath=".better",
             ),
         )
@@ -182,6 +212,11 @@ class MetricTemplateSpec(ApiModel):
         default=None,
         description="Shares of classes, compared between candidate and stable: drift of "
         "predictions or of inputs.",
+    )
+    mean: Mean | None = Field(
+        default=None,
+        description="The mean of a value per answer (revenue, score), compared between candidate "
+        "and stable; maxIncrease, maxDecrease and slack are in percent of stable's mean.",
     )
     value: Threshold | None = Field(
         default=None, description="A plain threshold on the value of a query."

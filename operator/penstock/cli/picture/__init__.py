@@ -1,0 +1,1 @@
+"""Pictures of `--plot`: in a file with matplotlib, or as blocks in the terminal."""

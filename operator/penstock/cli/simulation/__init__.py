@@ -1,0 +1,1 @@
+"""The parts of `penstock simulate`: its setting, its runs, and what is printed of them."""

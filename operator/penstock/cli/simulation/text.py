@@ -1,0 +1,97 @@
+"""A simulation as text: the time line of one run, and what all runs have in common."""
+
+import math
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+from penstock.api.fields import format_duration
+from penstock.cli.simulation.play import Told
+from penstock.core.simulation.course import Course, Event
+from penstock.core.simulation.setting import Setting
+from penstock.core.simulation.summary import Spread
+
+_WORDS = {
+    Event.ASKED: "asks for approval",
+    Event.APPROVED: "approved",
+    Event.HELD: "held",
+    Event.OVERDUE: "deadline over",
+    Event.PROMOTED: "promoted",
+    Event.ROLLED_BACK: "rolled back",
+    Event.WAITING: "still waiting",
+}
+_INDENT = 31
+
+
+def lines(told: Told) -> Iterator[str]:
+    """Yield the lines of a simulation."""
+    yield from head(told.setting)
+    yield from _time_line(told.shown)
+    yield from _tail(told)
+
+
+def head(setting: Setting) -> Iterator[str]:
+    """Yield what was asked."""
+    spec, traffic = setting.spec, setting.traffic
+    steps = len(spec.strategy.canary.steps)
+    since = f" from weight {traffic.bad_from:g} on" if traffic.bad_from else ""
+    yield (
+        f"Rollout {setting.name}, version {spec.version}, {steps} step{'s' * (steps > 1)}, "
+        f"{traffic.per_second:g} requests per second; stable {100 * traffic.stable_rate:g} % bad, "
+        f"candidate {100 * traffic.candidate_rate:g} %{since}"
+    )
+    if any(step.approval for step in spec.strategy.canary.steps):
+        wait = setting.approve_after
+        yield f"approvals are given {f'after {format_duration(wait)}' if wait else 'at once'}"
+
+
+def _time_line(course: Course) -> Iterator[str]:
+    for moment in course.moments:
+        what = _WORDS.get(moment.event, f"weight {moment.weight:g}")
+        first, *more = moment.why or ("",)
+        yield f"  {clock(moment.seconds)}  {what:<{_INDENT - 12}}{first}".rstrip()
+        yield from (" " * _INDENT + one for one in more)
+    yield from (f"  note: {note}" for note in course.notes)
+
+
+def _tail(told: Told) -> Iterator[str]:
+    all_, horizon = told.summary, format_duration(told.setting.end)
+    promoted, back, waiting = (
+        _percent(all_.percent(one)) for one in (Event.PROMOTED, Event.ROLLED_BACK, Event.WAITING)
+    )
+    yield (
+        f"over {all_.runs:,} run{'s' * (all_.runs > 1)} (seed {told.seed}): promoted {promoted}, "
+        f"rolled back {back}, waiting at the horizon ({horizon}) {waiting}"
+    )
+    if all_.causes:
+        causes = ", ".join(f"{name} {count:,}" for name, count in sorted(all_.causes.items()))
+        weights = ", ".join(f"{count:,} at {weight:g}" for weight, count in all_.weights.items())
+        yield f"  runs rolled back by cause: {causes}; by weight: {weights}"
+    if all_.seconds:
+        yield f"  time to the end: {_spread(all_.seconds, _rough)}"
+    if all_.bad and all_.excess:
+        yield (
+            f"  bad answers of the candidate: {_spread(all_.bad, _count)}; "
+            f"more than stable would have given: {_spread(all_.excess, _count)}"
+        )
+
+
+def _spread(spread: Spread, text: Callable[[float], str]) -> str:
+    return f"median {text(spread.median)}, 90 % within {text(spread.ninety)}"
+
+
+def clock(seconds: float) -> str:
+    """Return a time as hours, minutes and seconds."""
+    minutes, second = divmod(math.floor(seconds), 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{second:02}"
+
+
+def _rough(seconds: float) -> str:
+    return format_duration(timedelta(seconds=round(seconds)))
+
+
+def _count(number: float) -> str:
+    return f"{round(number):,}"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1f} %" if 0 < value < 100 else f"{value:.0f} %"

@@ -1,0 +1,98 @@
+"""What all runs of a simulation have in common: the Rollout, and the traffic that comes."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from penstock.api.v1alpha1.metric_template import Better, MetricTemplateSpec
+from penstock.api.v1alpha1.rollout import RolloutSpec
+from penstock.core import analysis, ledger, plan
+from penstock.core.ledger import Guardrail
+
+LAG, PROPAGATION = timedelta(seconds=15), timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """The requests that come, and how many of the answers are bad.
+
+    Attributes:
+        per_second: Requests per second of both versions together; they come at random (Poisson).
+        stable_rate: Stable's share of bad answers, 0 to 1.
+        candidate_rate: The candidate's.
+        bad_from: Weight in percent from which on the candidate has its own share; below it, it
+            has stable's.
+        pods: Pods of stable, at least 1.
+        candidate_pods: Pods of the candidate, at least 1.
+        spread: Standard deviation of single pods' log rates, >= 0.
+        burst: Requests that share one fate, good or bad; 1 where each has its own.
+    """
+
+    per_second: float
+    stable_rate: float
+    candidate_rate: float
+    bad_from: float = 0.0
+    pods: int = 20
+    candidate_pods: int = 2
+    spread: float = 0.0
+    burst: int = 1
+
+    def candidate_at(self, weight: float) -> float:
+        """Return the candidate's share of bad answers at a weight in percent."""
+        return self.candidate_rate if weight >= self.bad_from else self.stable_rate
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What all runs have in common.
+
+    Attributes:
+        name: Name of the Rollout.
+        spec: Its spec; `version` is the candidate.
+        templates: MetricTemplates by name of the metric; every metric that compares needs one.
+        traffic: What comes in.
+        approve_after: Time until a person approves a step that asks for it.
+        lag: Time until a sample is there.
+        propagation: Time until every proxy follows a weight.
+        horizon: Virtual time at which a run ends that has not ended; None for the sum of all
+            deadlines and approvals.
+    """
+
+    name: str
+    spec: RolloutSpec
+    templates: Mapping[str, MetricTemplateSpec]
+    traffic: Traffic
+    approve_after: timedelta = timedelta(0)
+    lag: timedelta = LAG
+    propagation: timedelta = PROPAGATION
+    horizon: timedelta | None = None
+
+    @property
+    def rails(self) -> tuple[Guardrail, ...]:
+        """The guardrails."""
+        return ledger.guardrails(self.spec.analysis, self.templates)
+
+    def counts_good(self, rail: Guardrail) -> bool:
+        """Return whether what a metric counts is good answers."""
+        return self.templates[rail.name].better is Better.HIGHER
+
+    @property
+    def end(self) -> timedelta:
+        """The horizon."""
+        if self.horizon is not None:
+            return self.horizon
+        steps = plan.expand(self.spec)
+        waits = [self.approve_after if step.approval else plan.deadline(step) for step in steps]
+        return sum(waits, self.propagation * (len(steps) + 1) + self.lag)
+
+    @property
+    def alpha(self) -> float:
+        """The chance of a false alarm of each metric that compares and acts, 0 to 1."""
+        acting = sum(1 for rail in self.rails if rail.acts and rail.counted)
+        return analysis.guardrail_alpha(self.spec.analysis.false_alarm_rate, acting)
+
+    @property
+    def log_needed(self) -> tuple[float, float]:
+        """Natural logs of the evidence needed for worse and for safe."""
+        return -math.log(self.alpha), -math.log(self.spec.analysis.miss_rate / 100)
