@@ -45,7 +45,7 @@ test: bed check ## Every test: checks, units, end-to-end on the bed
 	@$(PYTEST) -m "not soak"
 
 test-unit: setup ## Tests that need no cluster
-	@$(PYTEST) -m "not bed and not soak" -q
+	@$(PYTEST) -m "not bed and not soak" -q -n auto
 
 test-kind: setup ## The end-to-end tests on kind (needs a container engine)
 	@tests/kind.sh
