@@ -5,7 +5,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from penstock.core.mean_record import MeanRecord
+from penstock.core.means.record import MeanRecord
 from tests import fakes
 from tests.fakes import CATALOGUE, METRIC_TEMPLATE, Sample
 from tests.test_reconciler import Stage

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from penstock.core import analysis, history
 from penstock.core.ledger import Guardrail
-from penstock.core.mean_record import MeanChance
+from penstock.core.means.calibration import MeanChance
 from penstock.core.queries import Subject, Unusable
 from penstock.core.samples import RangeQuery, Track, Unreadable
 from penstock.core.terms import Calibration

@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from penstock.core import classes, judging, ledger, queries
+from penstock.core import classes, judging, ledger, outlook, queries
 from penstock.core.counters import Baseline, take_look
-from penstock.core.judging import Question
 from penstock.core.ledger import Guardrail, Ledger
-from penstock.core.mean_counters import MeanBaseline, mean_query, take_mean_look
+from penstock.core.means.counters import MeanBaseline, take_mean_look
+from penstock.core.means.queries import mean_query
 from penstock.core.queries import Subject, Unusable
+from penstock.core.question import Question
 from penstock.core.readings import NoLook
 from penstock.core.samples import Answer, Query, Unreadable
 from penstock.historian import Historian
@@ -339,7 +340,7 @@ class Observer:
         """Return the forecast, made anew once a minute and when a step has its first data."""
         fresh = memory.eta_at is not None and now - memory.eta_at < ETA_AGE
         if not fresh:
-            memory.eta = judging.eta(memory.ledger, question, max(now - watched.since, ETA_AGE * 0))
+            memory.eta = outlook.eta(memory.ledger, question, max(now - watched.since, ETA_AGE * 0))
             memory.eta_at = now if memory.eta else None
         past = now - memory.eta_at if memory.eta_at else timedelta(0)
         zero = timedelta(0)

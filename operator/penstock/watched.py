@@ -14,8 +14,8 @@ from penstock.core.facts import Analysis
 from penstock.core.judging import Opinion
 from penstock.core.ledger import Guardrail, Ledger
 from penstock.core.looks import Counts, Look, least_cell, worst_cell
-from penstock.core.mean_counters import MeanCounts
-from penstock.core.mean_record import MeanLook
+from penstock.core.means.counters import MeanCounts
+from penstock.core.means.looks import MeanLook
 from penstock.core.queries import Subject, Unusable
 from penstock.core.record import Record
 from penstock.core.stats.nulls import Side

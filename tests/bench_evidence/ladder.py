@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.core.replay import Arm, Release, Replay, calibrations
+from penstock.core.replay import Replay
+from penstock.core.streams import Arm, Release, calibrations
 from penstock.core.terms import Calibration
 from penstock.core.verdict import Verdict
 from tests.bench_evidence import noise, ours

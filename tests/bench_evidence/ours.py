@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.core.replay import Arm, Release, Replay, Setup, calibrations
+from penstock.core.replay import Replay
 from penstock.core.stats import shares
+from penstock.core.streams import Arm, Release, Setup, calibrations
 from penstock.core.terms import Calibration, Tolerance
 from penstock.core.verdict import Verdict
 from tests.bench_evidence.noise import HISTORY_SECONDS, Counts

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.core import analysis, replay
+from penstock.core import analysis
 from penstock.core.looks import Counts, Look, least_cell, worst_cell
 from penstock.core.metric_record import MetricRecord, Part
 from penstock.core.record import Record
-from penstock.core.replay import Arm, Release, Replay, Setup
+from penstock.core.replay import Replay
 from penstock.core.stats.nulls import Side
+from penstock.core.streams import Arm, Release, Setup, calibrations
 from penstock.core.terms import WITHOUT_HISTORY, Calibration, Terms, Tolerance
 from penstock.core.verdict import Verdict
 
@@ -553,12 +554,12 @@ def past(minutes=30, pods=4, rates=(0.05,), seconds=60.0, seed=3):
 
 def test_without_a_history_the_defaults_are_taken():
     for none in ([], [{}, {}]):
-        assert replay.calibrations(LATENCY, Arm.of(none, 3), 60.0) == (WITHOUT_HISTORY,) * 2
+        assert calibrations(LATENCY, Arm.of(none, 3), 60.0) == (WITHOUT_HISTORY,) * 2
 
 
 def test_a_history_is_known_per_edge_with_its_sums():
     each = past(rates=(0.2, 0.01))
-    found = replay.calibrations(LATENCY, Arm.of(each, 3), 60.0)
+    found = calibrations(LATENCY, Arm.of(each, 3), 60.0)
     for part, one in enumerate(found, 1):
         bad = sum(counts[part] for row in each for counts in row.values())
         assert one.history == Counts(30 * 4 * 300, bad)
@@ -575,7 +576,7 @@ def test_a_history_of_short_intervals_is_one_of_minutes():
         for at in range(0, len(short), 6)
     ]
     found, expected = (
-        replay.calibrations(SETUP, Arm.of(each, 2), seconds)
+        calibrations(SETUP, Arm.of(each, 2), seconds)
         for each, seconds in ((short, 10.0), (minutes, 60.0))
     )
     assert found == expected
@@ -585,7 +586,7 @@ def test_names_and_order_of_pods_of_a_history_do_not_matter():
     each = past()
     other = [{f"p{pod[::-1]}": row[pod] for pod in reversed(row)} for row in each]
     other[0] = dict(sorted(other[0].items()))
-    one, two = (replay.calibrations(SETUP, Arm.of(rows_, 2), 60.0)[0] for rows_ in (each, other))
+    one, two = (calibrations(SETUP, Arm.of(rows_, 2), 60.0)[0] for rows_ in (each, other))
     assert (one.phi, one.spread, one.quantile) == pytest.approx((two.phi, two.spread, two.quantile))
 
 
@@ -597,14 +598,14 @@ def test_a_history_of_bursts_weakens_the_evidence():
         for number, row in enumerate(bursting):
             row[pod] = (300, 40) if (number + int(pod[-1])) % 4 == 0 else (300, 0)
     found = [
-        replayed(each, SETUP, replay.calibrations(SETUP, Arm.of(past_, 2), 60.0)[0]).trace.worse[-1]
+        replayed(each, SETUP, calibrations(SETUP, Arm.of(past_, 2), 60.0)[0]).trace.worse[-1]
         for past_ in (calm, bursting)
     ]
     assert found[1] < found[0]
 
 
 def test_a_history_of_less_than_a_minute_is_none():
-    found = replay.calibrations(SETUP, Arm.of(past(1, seconds=10.0)[:3], 2), 10.0)
+    found = calibrations(SETUP, Arm.of(past(1, seconds=10.0)[:3], 2), 10.0)
     assert found[0].history == Counts()
 
 

@@ -10,13 +10,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from penstock.core import evidence, sides
-from penstock.core.evidence import Evidence, Trace
+from penstock.core.evidence import Evidence
 from penstock.core.looks import Counts, Look, Table, pack
 from penstock.core.record import Record
 from penstock.core.stats.nulls import Side
 from penstock.core.stats.proportion import Pairs
 from penstock.core.stats.ratio import Ratio, ratio, ratio_path
 from penstock.core.terms import Calibration, Terms, Tolerance
+from penstock.core.trace import Trace, trace
 from tests.core.evidence_streams import CERTAIN, Stream, look
 
 MORE, LESS, BOTH = Tolerance(20, 0.1), Tolerance(None, 0.1, 20), Tolerance(20, 0.1, 20)
@@ -33,8 +34,12 @@ def table(each_look):
     return Table.of(b"".join(pack(one) for one in each_look))
 
 
+def sides_of(terms, each_look):
+    return trace(terms, table(each_look))
+
+
 def traced(terms, each_look):
-    return Trace.of(evidence.trace(terms, table(each_look)))
+    return Trace.of(sides_of(terms, each_look))
 
 
 def on_the_way(terms, each_look):
@@ -162,7 +167,7 @@ PARTS = [
 def test_several_parts_are_judged_together_as_in_a_metric(tolerance, streams):
     terms = fixed(tolerance)
     parts = [[halved(one) for one in stream.looks(8)] for stream in streams]
-    each = [evidence.trace(terms, table(part)) for part in parts]
+    each = [sides_of(terms, part) for part in parts]
     trace = Trace.of([side for part in each for side in part])
     for index, seen in enumerate(zip(*(on_the_way(terms, part) for part in parts), strict=True)):
         assert_same(trace.at(index), evidence.together(seen))

@@ -17,8 +17,9 @@ from penstock.cli.rollout_files import Plan
 from penstock.core import analysis, history, ledger, plan
 from penstock.core.ledger import Guardrail
 from penstock.core.queries import Arm, Subject, Unusable
-from penstock.core.replay import Release, Replay, Setup
+from penstock.core.replay import Replay
 from penstock.core.samples import RangeQuery, Track
+from penstock.core.streams import Release, Setup
 
 MOST_POINTS = 10_000
 

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from penstock.api.v1alpha1 import GROUP, VERSION
 from penstock.api.v1alpha1.release import PLURAL
 from penstock.api.v1alpha1.rollout import OnWorse, RolloutSpec
-from penstock.core import analysis, mean_record, mean_replay, replay
-from penstock.core.mean_record import MeanRecord
+from penstock.core import analysis, replay
+from penstock.core.means import replay as mean_replay
+from penstock.core.means.record import MeanRecord, is_mean
 from penstock.core.metric_record import MetricRecord
 from penstock.core.replay import Said
 
@@ -82,7 +83,7 @@ def _records(texts: dict[str, str]) -> Iterator[tuple[str, MetricRecord | MeanRe
         if text.startswith("["):
             continue
         try:
-            kind = MeanRecord if mean_record.is_mean(text) else MetricRecord
+            kind = MeanRecord if is_mean(text) else MetricRecord
             yield metric, kind.decode(text)
         except ValueError as error:
             raise ReleaseError(f"the record of {metric}: {error}") from error

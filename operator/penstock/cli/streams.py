@@ -12,9 +12,11 @@ from pydantic import ValidationError
 
 from penstock.api import mistakes
 from penstock.api.stream import Kind, StreamHeader
-from penstock.core import mean_replay, replay
 from penstock.core.ledger import tolerance_of
-from penstock.core.replay import Arm, Pods, Release, Setup
+from penstock.core.means.calibration import chance
+from penstock.core.means.replay import MeanReplay
+from penstock.core.replay import Replay
+from penstock.core.streams import Arm, Pods, Release, Setup, calibrations
 
 MEAN_WIDTHS = (2, 3)
 
@@ -39,7 +41,7 @@ class Stream:
     candidate: list[Pods] = field(default_factory=list)
     stable: list[Pods] = field(default_factory=list)
 
-    def replay(self, setup: Setup) -> replay.Replay:
+    def replay(self, setup: Setup) -> Replay:
         """Return its judgement."""
         width = self._width(setup)
         seconds, history = self._past_seconds(setup.interval_seconds), Arm.of(self.past, width)
@@ -50,10 +52,8 @@ class Stream:
             Arm.of(self.stable, width),
         )
         if setup.mean:
-            return mean_replay.MeanReplay(
-                setup, mean_replay.chance(setup, history, seconds), release
-            )
-        return replay.Replay(setup, replay.calibrations(setup, history, seconds), release)
+            return MeanReplay(setup, chance(setup, history, seconds), release)
+        return Replay(setup, calibrations(setup, history, seconds), release)
 
     def _width(self, setup: Setup) -> int:
         """Return how many counts each pod has; those of a mean may leave out the squares."""

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from penstock.core import evidence, sentences, sides
+from penstock.core import asked, evidence, sentences, sides
 from penstock.core.evidence import Evidence
 from penstock.core.looks import Counts, Table
 from penstock.core.metric_record import MetricRecord
@@ -273,7 +273,7 @@ def _recent(record: Record) -> tuple[Note, ...]:
 
 
 def _margin(terms: Terms, table: Table) -> float:
-    return float(evidence.margin(terms, table)[-1]) if len(table.number) else 1.0
+    return float(asked.margin(terms, table)[-1]) if len(table.number) else 1.0
 
 
 def _pods_needed(terms: Terms, table: Table, limit: float) -> int | None:

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.api.v1alpha1.metric_template import Mean, Proportion
-from penstock.core import mean_replay, queries, replay
+from penstock.core import queries, streams
 from penstock.core.looks import Counts
-from penstock.core.mean_record import MeanChance
+from penstock.core.means import calibration as mean_calibration
+from penstock.core.means.calibration import MeanChance
 from penstock.core.queries import ROW_LABEL, Arm, Row, Subject, Unusable
 from penstock.core.samples import RangeQuery, Track
 from penstock.core.stats import calibration
@@ -141,7 +142,9 @@ def calibrate_mean(
     if cells is not None and not _is_long_enough(cells):
         cells = None
     told = given if cells is None else cells
-    found = mean_replay.calibrate(told.of(Row.TOTAL), told.of(_SUM), told.rows.get(_SQUARES), alpha)
+    found = mean_calibration.calibrate(
+        told.of(Row.TOTAL), told.of(_SUM), told.rows.get(_SQUARES), alpha
+    )
     fixed = replace(found.calibration, history=Counts(int(given.of(Row.TOTAL).sum()), 0))
     if cells is None:
         default = WITHOUT_HISTORY
@@ -221,7 +224,7 @@ def _target(labels: Mapping[str, str]) -> str:
 
 def arms(
     stable: Sequence[Sequence[Track]], candidate: Sequence[Sequence[Track]]
-) -> tuple[Floats, tuple[replay.Arm, replay.Arm]]:
+) -> tuple[Floats, tuple[streams.Arm, streams.Arm]]:
     """Return the ends of the intervals, and the answers of candidate and stable.
 
     Args:
@@ -233,7 +236,7 @@ def arms(
     return np.array(times[1:]), both
 
 
-def _arm(parts: Sequence[Sequence[Track]], times: Sequence[float]) -> replay.Arm:
+def _arm(parts: Sequence[Sequence[Track]], times: Sequence[float]) -> streams.Arm:
     counted = [_minutes(tracks, _GIVEN, times) for tracks in parts]
     targets = list(dict.fromkeys(target for one in counted for target in one.targets))
     counts = np.zeros((max(len(times) - 1, 0), len(targets), 1 + len(parts)))
@@ -241,4 +244,4 @@ def _arm(parts: Sequence[Sequence[Track]], times: Sequence[float]) -> replay.Arm
         places = [targets.index(target) for target in one.targets]
         counts[:, places, 0] = np.maximum(counts[:, places, 0], one.total)
         counts[:, places, part] = one.bad
-    return replay.Arm(counts, counts[..., 0] > 0)
+    return streams.Arm(counts, counts[..., 0] > 0)

@@ -1,45 +1,20 @@
 """From all counts of a release to what they say together; pure, and so the same after a restart."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
-import numpy as np
-
-from penstock.api.v1alpha1.rollout import OnWorse, RolloutSpec
-from penstock.api.v1alpha1.rollout_status import MetricStatus, SegmentStatus, StepStatus
-from penstock.core import analysis, drift, forecast, plan, sentences
+from penstock.api.v1alpha1.rollout import OnWorse
+from penstock.api.v1alpha1.rollout_status import MetricStatus, SegmentStatus
+from penstock.core import analysis, drift, sentences, shares_check
 from penstock.core.analysis import Judgement
 from penstock.core.facts import Analysis, Finding
 from penstock.core.ledger import Guardrail, Ledger
-from penstock.core.mean_judging import MeanJudgement, judge_mean
-from penstock.core.mean_record import MeanRecord
+from penstock.core.means.judging import MeanJudgement, judge_mean
+from penstock.core.means.record import MeanRecord
 from penstock.core.metric_record import MetricRecord
-from penstock.core.record import Record
-from penstock.core.stats import shares
+from penstock.core.question import Question
 from penstock.core.verdict import Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked of the counts.
-
-    Attributes:
-        spec: The spec that the release runs on.
-        rails: Its guardrails.
-        steps: Its steps.
-        step: Index of the step whose weight is in force; -1 for none.
-        quiet: Why there is no data, by metric; metrics with data are absent.
-        at: End of the newest look.
-    """
-
-    spec: RolloutSpec
-    rails: tuple[Guardrail, ...]
-    steps: Sequence[StepStatus]
-    step: int
-    quiet: Mapping[str, str]
-    at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +154,7 @@ def together(ledger: Ledger, question: Question, said: Sequence[Opinion]) -> Ana
     """Return what all metrics say together."""
     acting = [o for o in said if o.rail.acts]
     silence = _silence(acting, question)
-    mistrust, observed = _shares(ledger, question)
+    mistrust, observed = shares_check.check(ledger, question)
     names = frozenset(o.rail.name for o in acting)
     return Analysis(
         verdict=_verdict(acting, silence, mistrust),
@@ -221,95 +196,3 @@ def _verdict(acting: Sequence[Opinion], silence: str, mistrust: str) -> Verdict:
 
 def _skipped(question: Question) -> tuple[str, ...]:
     return (sentences.shares_skipped(),) if question.spec.traffic.sticky is not None else ()
-
-
-def _shares(ledger: Ledger, question: Question) -> tuple[str, float | None]:
-    """Return why the share of requests is not the weight, and the share seen on this step."""
-    record = next(iter(ledger.compared.values()), None)
-    if record is None or question.step < 0:
-        return "", None
-    candidate, stable = (float(answers) for answers in record.answers(question.step))
-    if not candidate + stable:
-        return "", None
-    observed = round(100 * candidate / (candidate + stable), 2)
-    weight = question.steps[question.step].weight
-    if question.spec.traffic.sticky is not None or not weight:
-        return "", observed
-    counts = np.array([[candidate], [stable], [weight / 100]])
-    if shares.log_evidence(*counts)[-1] < shares.ALARM:
-        return "", observed
-    return (
-        f"the candidate gets {observed:g} % of the requests where the weight is {weight:g} %: "
-        f"a proxy does not follow, or something retries or filters requests of one version"
-    ), observed
-
-
-def eta(
-    ledger: Ledger, question: Question, spent: timedelta
-) -> dict[int, tuple[timedelta, timedelta]]:
-    """Return when this step and the following ones are expected to pass, from now.
-
-    Before the first weight: from then on, by stable's history.
-
-    Args:
-        ledger: The counts so far; their rate of requests is taken to go on.
-        question: What is asked.
-        spent: Time already spent on the step.
-
-    Returns:
-        Median and 90 % bound by index of the step; steps beyond what can be told are absent.
-    """
-    result: dict[int, tuple[timedelta, timedelta]] = {}
-    sums = [-spent.total_seconds() if question.step >= 0 else 0.0] * 2
-    for index in range(max(question.step, 0), len(question.steps)):
-        if question.steps[index].weight is not None:
-            bounds = _slowest(ledger, question, index)
-            if bounds is None:
-                return result
-            sums = [max(s, 0.0 if index > question.step else s) + b
-                    for s, b in zip(sums, bounds, strict=True)]  # fmt: skip
-            sums = [max(s, 0.0) for s in sums]
-        result[index] = timedelta(seconds=sums[0]), timedelta(seconds=sums[1])
-    return result
-
-
-def _slowest(ledger: Ledger, question: Question, index: int) -> tuple[float, float] | None:
-    """Return median and bound of the metric that takes longest on a step, in seconds."""
-    found: list[tuple[float, float]] = []
-    for rail in question.rails:
-        if rail.acts and rail.compares:
-            if rail.name not in ledger.proportions:
-                return None
-            for part in ledger.proportions[rail.name].parts:
-                one = _forecast(part.record, question, index)
-                if one.median is None or one.bound is None:
-                    return None
-                found.append((one.median, one.bound))
-    bake = plan.bake(question.steps[index]).total_seconds()
-    return (max((f[0] for f in found), default=bake), max((f[1] for f in found), default=bake))
-
-
-def _forecast(record: Record, question: Question, index: int) -> forecast.Forecast:
-    table, spec = record.table, question.spec.analysis
-    seconds, past = len(record) * spec.interval.total_seconds(), record.terms.calibration
-    requests = float(table.candidate_total.sum() + table.stable_total.sum())
-    rate = float(table.stable_bad.sum()) / max(float(table.stable_total.sum()), 1.0)
-    if not seconds:
-        seconds, requests, rate = past.seconds, past.history.total, past.history.rate or 0.0
-    if not seconds:
-        return forecast.Forecast(None, None)
-    share = (question.steps[index].weight or 0) / 100
-    per_second = requests / seconds
-    first = index == plan.weight_step(question.steps, 0) or index == 0
-    return forecast.until_safe(
-        forecast.Traffic(rate, per_second * share, per_second * (1 - share)),
-        forecast.Proof(
-            tolerance=record.terms.tolerance,
-            exposure=record.terms.exposure(index),
-            miss_rate=spec.miss_rate / 100,
-            phi=record.terms.calibration.phi,
-            interval_seconds=spec.interval.total_seconds(),
-            bake_seconds=plan.bake(question.steps[index]).total_seconds(),
-            warm_up_seconds=spec.warm_up.total_seconds() if first else 0.0,
-        ),
-    )

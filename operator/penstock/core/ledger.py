@@ -16,7 +16,8 @@ from penstock.api.v1alpha1.metric_template import (
 from penstock.api.v1alpha1.rollout import Analysis as AnalysisSpec
 from penstock.api.v1alpha1.rollout import Metric, OnWorse, RolloutSpec, Threshold
 from penstock.core import classes, plan
-from penstock.core.mean_record import MeanChance, MeanRecord
+from penstock.core.means.calibration import MeanChance
+from penstock.core.means.record import MeanRecord
 from penstock.core.metric_record import MetricRecord, Part
 from penstock.core.record import Record
 from penstock.core.terms import Calibration, Terms, Tolerance

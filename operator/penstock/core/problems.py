@@ -8,7 +8,7 @@ from penstock.api.v1alpha1.rollout import Metric, RolloutSpec, Sticky
 from penstock.core import classes, ledger, queries
 from penstock.core.facts import Problem
 from penstock.core.kinds import Key, Manifest, key_of
-from penstock.core.mean_counters import mean_query
+from penstock.core.means.queries import mean_query
 from penstock.core.queries import Arm, Subject, Unusable
 from penstock.core.traffic import destination_rule
 from penstock.core.traffic import virtual_service as vs

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from penstock.core import evidence, looks
-from penstock.core.evidence import NOTHING_FOLDED, Evidence, Folded, FoldedSide
+from penstock.core import asked, evidence, looks
+from penstock.core.evidence import Evidence
+from penstock.core.folded import NOTHING_FOLDED, Folded, FoldedSide, answers, baked_looks
 from penstock.core.looks import COLUMNS, ROW_BYTES, Counts, Look, Table
 from penstock.core.terms import Calibration, Terms, Tolerance
 
@@ -57,8 +58,8 @@ class Record:
         """Stable's share of bad answers as known by now, in (0, 1)."""
         table = self.table
         known = self.terms.calibration.history + self.folded.stable
-        bad = known.bad + float(table.stable_bad.sum()) + evidence.PRIOR_BAD
-        return bad / (known.total + float(table.stable_total.sum()) + evidence.PRIOR_TOTAL)
+        bad = known.bad + float(table.stable_bad.sum()) + asked.PRIOR_BAD
+        return bad / (known.total + float(table.stable_total.sum()) + asked.PRIOR_TOTAL)
 
     @property
     def tolerated(self) -> tuple[float, float]:
@@ -92,12 +93,12 @@ class Record:
 
     def baked_seconds(self, step: int) -> float:
         """Return the time of looks with data in a step."""
-        baked = evidence.baked_looks(self.folded, self.table)
+        baked = baked_looks(self.folded, self.table)
         return baked[step] * self.terms.interval_seconds if step < len(baked) else 0.0
 
     def answers(self, step: int) -> tuple[int, int]:
         """Return how many answers the candidate and stable gave in the newest step."""
-        return evidence.answers(self.folded, self.table, step)
+        return answers(self.folded, self.table, step)
 
     def payload(self) -> dict[str, Any]:
         """Return all of it as what JSON can hold."""

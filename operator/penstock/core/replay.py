@@ -1,8 +1,8 @@
 """The operator's judgement of streams that were recorded or made elsewhere.
 
-A stream is the history of stable, and then the closed intervals of one release whose weights are
-given. Calibration, evidence, trust and sentences are those of the operator; only the weights are
-followed instead of driven, so a stream goes on after a verdict that would have ended the release.
+The weights of a stream are given. Calibration, evidence, trust and sentences are those of the
+operator; only the weights are followed instead of driven, so a stream goes on after a verdict that
+would have ended the release.
 """
 
 import bisect
@@ -14,98 +14,19 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.core import analysis, evidence, sides
-from penstock.core.evidence import Evidence, Trace
+from penstock.core import analysis, sides
+from penstock.core.asked import stable_rate
+from penstock.core.evidence import Evidence
+from penstock.core.folded import NOTHING_FOLDED
 from penstock.core.looks import COLUMNS, Counts, Table
 from penstock.core.metric_record import MetricRecord
-from penstock.core.stats import calibration, shares
+from penstock.core.stats import shares
 from penstock.core.stats.nulls import Side
 from penstock.core.stats.ratio import Ratio, RatioPath, ratio_path
-from penstock.core.terms import WITHOUT_HISTORY, Calibration, Terms, Tolerance
+from penstock.core.streams import Floats, Release, Setup
+from penstock.core.terms import Calibration, Terms
+from penstock.core.trace import Trace, trace
 from penstock.core.verdict import Verdict
-
-Floats = NDArray[np.float64]
-Pods = Mapping[str, Sequence[float]]
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What all streams have in common.
-
-    Attributes:
-        name: What sentences call the metric.
-        tolerance: What is tolerated at full exposure.
-        labels: One per proportion of the metric, empty where it has but one.
-        ladder: The weights of the plan as shares, rising, without 1.
-        alpha: Chance of a false alarm, 0 to 1.
-        miss_rate: Chance of a wrong "safe" for a step, 0 to 1.
-        interval_seconds: Time between looks.
-        warm_up_seconds: Time in which fresh pods are not compared.
-        sticky: Whether users stick to a version, so that shares of requests tell nothing.
-        mean: Whether counts are those of a mean, which `mean_replay` judges.
-    """
-
-    name: str
-    tolerance: Tolerance
-    labels: tuple[str, ...]
-    ladder: tuple[float, ...]
-    alpha: float
-    miss_rate: float
-    interval_seconds: float
-    warm_up_seconds: float
-    sticky: bool = False
-    mean: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """The answers of one version.
-
-    Attributes:
-        counts: Shape (intervals, pods, 1 + proportions): total, bad, bad at the next edge, ...
-        there: Which pods there were, shape (intervals, pods).
-    """
-
-    counts: Floats
-    there: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, rows: Sequence[Pods], width: int) -> "Arm":
-        """Return the counts by pod and interval as arrays; a pod that is not named has none."""
-        pods = list(dict.fromkeys(pod for row in rows for pod in row))
-        nothing = (0,) * width
-        counts = np.array([[row.get(pod, nothing) for pod in pods] for row in rows], np.float64)
-        there = np.array([[pod in row for pod in pods] for row in rows], dtype=bool)
-        shape = (len(rows), len(pods))
-        return cls(counts.reshape(*shape, width), there.reshape(shape))
-
-    def total(self, part: int) -> Floats:
-        """Return the sums over pods, shape (intervals,): of all answers for part 0, else bad."""
-        result: Floats = self.counts[..., part].sum(-1)
-        return result
-
-    @property
-    def pods(self) -> Floats:
-        """How many pods there were per interval, at least 1."""
-        result: Floats = np.maximum(self.there.sum(-1), 1.0)
-        return result
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """The closed intervals of one release.
-
-    Attributes:
-        ends: In seconds on any clock, rising, shape (intervals,).
-        weights: The candidate's weight as a share, same shape.
-        candidate: Its answers.
-        stable: Its answers.
-    """
-
-    ends: Floats
-    weights: Floats
-    candidate: Arm
-    stable: Arm
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,24 +54,6 @@ class Summary:
     worse_at: float | None
     safe_at: float | None
     candidate: Counts
-
-
-def calibrations(setup: Setup, history: Arm, seconds: float) -> tuple[Calibration, ...]:
-    """Return what stable's history says, per proportion; its intervals last so many seconds."""
-    if not history.counts.size:
-        return (WITHOUT_HISTORY,) * len(setup.labels)
-    total = calibration.in_minutes(history.counts[..., 0], seconds)
-    if not calibration.is_long_enough(total, max(seconds, 60.0)):
-        return (WITHOUT_HISTORY,) * len(setup.labels)
-    return tuple(
-        _calibration(total, calibration.in_minutes(history.counts[..., part], seconds), setup.alpha)
-        for part in range(1, 1 + len(setup.labels))
-    )
-
-
-def _calibration(total: Floats, bad: Floats, alpha: float) -> Calibration:
-    sums = Counts(int(total.sum()), int(bad.sum()))
-    return Calibration.of(calibration.calibrate(total, bad, alpha), sums, 60.0 * len(total))
 
 
 class Replay:
@@ -199,7 +102,7 @@ class Replay:
         columns = dict(shared)
         columns["candidate_bad"] = self.release.candidate.total(part + 1)
         columns["stable_bad"] = self.release.stable.total(part + 1)
-        rate = evidence.stable_rate(self._terms[part], evidence.NOTHING_FOLDED, Table(**columns))
+        rate = stable_rate(self._terms[part], NOTHING_FOLDED, Table(**columns))
         for side in self.setup.tolerance.sides:
             name = "worst" if side is Side.MORE else "least"
             columns[f"{name}_total"], columns[f"{name}_bad"] = self._cells(side, part, rate)
@@ -222,7 +125,7 @@ class Replay:
     def _traces(self) -> list[Trace]:
         """The evidence of each proportion after each look."""
         return [
-            Trace.of(evidence.trace(terms, table))
+            Trace.of(trace(terms, table))
             for terms, table in zip(self._terms, self._tables, strict=True)
         ]
 

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from penstock.core.stats import means
-from penstock.core.stats.means import Arm, Border, Sums, log_evidence
+from penstock.core.stats.contrasts import Arm, Border, Sums
+from penstock.core.stats.mean_intervals import difference, log_two_sided, relative
+from penstock.core.stats.means import log_evidence
 from penstock.core.stats.proportion import Question
 
 VALUES = st.lists(st.integers(-50, 50), min_size=5, max_size=12).map(np.array)
@@ -58,7 +59,7 @@ def ever(sums, question, odds, prior=18.0):
 
 
 def test_the_two_sided_factor_is_the_published_one():
-    found = means.log_two_sided(np.array(9.0), np.array(98.0), np.array(1 / 101))
+    found = log_two_sided(np.array(9.0), np.array(98.0), np.array(1 / 101))
     assert found == pytest.approx(1.99658821, abs=1e-8)
 
 
@@ -87,7 +88,7 @@ def test_its_expectation_is_one_at_the_border_and_less_beyond_it(looks):
 def test_both_halves_average_to_the_two_sided_factor():
     t = np.linspace(-9, 9, 41)
     halves = [np.exp(ln_e(t, 12, 2.0, 3.0, question)) for question in Question]
-    whole = np.exp(means.log_two_sided(t**2, np.array(11.0), np.array(3 / 27)))
+    whole = np.exp(log_two_sided(t**2, np.array(11.0), np.array(3 / 27)))
     np.testing.assert_allclose(np.mean(halves, 0), whole, rtol=1e-9)
 
 
@@ -107,7 +108,7 @@ def test_fewer_than_five_looks_with_answers_tell_nothing():
     evidence = log_evidence(found, Question.WORSE, 25.0)
     assert not evidence[:7].any()
     assert evidence[7] > 3
-    assert np.isinf(means.difference(found, 25.0).high[:7]).all()
+    assert np.isinf(difference(found, 25.0).high[:7]).all()
     assert last(found).weighted.mean == pytest.approx([8.8, 0])
 
 
@@ -115,12 +116,12 @@ def test_answers_that_never_vary_tell_nothing():
     count = np.full(9, 30.0)
     same = Sums.after_each(Arm(count, count * 0.3), Arm(count, count * 0.1))
     assert not log_evidence(same, Question.WORSE, 15.0).any()
-    for interval in (means.difference(same, 15.0), means.relative(same, 15.0)):
+    for interval in (difference(same, 15.0), relative(same, 15.0)):
         assert np.isneginf(interval.low).all()
         assert np.isposinf(interval.high).all()
     nothing = Sums.after_each(Arm(0 * count, 0 * count), Arm(0 * count, 0 * count))
     assert not log_evidence(nothing, Question.SAFE, 15.0).any()
-    assert np.isnan(means.relative(nothing, 15.0).mid).all()
+    assert np.isnan(relative(nothing, 15.0).mid).all()
 
 
 @settings(deadline=None, max_examples=50)
@@ -185,7 +186,7 @@ def test_what_answers_within_looks_tell_only_lowers_evidence_above_one():
 
 def test_the_limits_are_where_the_two_sided_evidence_is_twenty_to_one():
     sums = last(Sums.after_each(*arms(streams=1, shift=0.5, looks=30)))
-    apart, times = means.difference(sums, 18.0), means.relative(sums, 18.0)
+    apart, times = difference(sums, 18.0), relative(sums, 18.0)
     borders = [(Border(1.0, float(apart.low[0])), Border(1.0, float(apart.high[0])))]
     borders.append((Border(float(times.low[0])), Border(float(times.high[0]))))
     for low, high in borders:
@@ -199,7 +200,7 @@ def test_the_limits_are_where_the_two_sided_evidence_is_twenty_to_one():
 def test_a_ratio_to_a_mean_that_may_be_zero_is_not_told():
     candidate, stable = arms(streams=1)
     around_zero = Arm(stable.count, stable.total - stable.count, stable.squares)
-    found = means.relative(last(Sums.after_each(candidate, around_zero)), 18.0)
+    found = relative(last(Sums.after_each(candidate, around_zero)), 18.0)
     assert (found.low, found.high) == (-np.inf, np.inf)
 
 
@@ -207,7 +208,7 @@ def test_a_ratio_to_a_mean_that_may_be_zero_is_not_told():
 def test_the_intervals_ever_miss_the_truth_in_fewer_than_one_of_twenty(shape):
     """Seen 0.3 % with squares, 3 % without and skewed; simulation error .5 points."""
     sums = Sums.after_each(*arms(streams=1000, shift=0.4, shape=shape))
-    for interval, truth in ((means.difference(sums, 18.0), 0.4), (means.relative(sums, 18.0), 1.4)):
+    for interval, truth in ((difference(sums, 18.0), 0.4), (relative(sums, 18.0), 1.4)):
         missed = ((interval.low > truth) | (interval.high < truth)).any(-1).mean()
         assert missed <= 0.05
 

@@ -4,7 +4,7 @@ Only the traffic is made here. The plan, the state machine (`decide`) and the ju
 counts (`judging`) are the operator's own, and so are the looks: their instants, their lag, the time
 until every proxy follows a weight, the hour of history that calibrates them.
 
-Looks are made ahead of time, and `evidence.trace` tells the evidence after each of them in one go.
+Looks are made ahead of time, and `trace.trace` tells the evidence after each of them in one go.
 So a turn is taken only where it can change something: at a look after which the evidence reaches
 what is needed, at a deadline, for an approval, when silence begins, lasts too long or ends.
 

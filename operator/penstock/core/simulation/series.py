@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.core import evidence
-from penstock.core.evidence import NOTHING_FOLDED, Trace
+from penstock.core.asked import stable_rate
+from penstock.core.folded import NOTHING_FOLDED
 from penstock.core.ledger import Guardrail
 from penstock.core.looks import COLUMNS, Table
 from penstock.core.simulation.pods import Integers
 from penstock.core.stats.nulls import Side
 from penstock.core.terms import Terms
+from penstock.core.trace import Trace, trace
 
 Flags = NDArray[np.bool_]
 
@@ -45,7 +46,7 @@ class Series:
         fresh[PLACE["candidate_bad"]] = hits.sum(-1)
         self.columns = np.concatenate((self.columns, fresh), 1)
         new, rows = self.columns[:, -len(hits) :], np.arange(len(hits))
-        rate = evidence.stable_rate(self.terms, NOTHING_FOLDED, _table(self.columns))
+        rate = stable_rate(self.terms, NOTHING_FOLDED, _table(self.columns))
         known, tolerance = rate[-len(hits) :].tolist(), self.terms.tolerance
         for side in tolerance.sides:
             more = side is Side.MORE
@@ -66,7 +67,7 @@ class Series:
 
         One part tells for all: the parts of a metric have the same counts here.
         """
-        return Trace.of(evidence.trace(self.terms, _table(self.columns[:, rows])))
+        return Trace.of(trace(self.terms, _table(self.columns[:, rows])))
 
 
 def _table(columns: Integers) -> Table:

@@ -2,7 +2,7 @@
 
 from penstock.core import judging
 from penstock.core.facts import Analysis, Command, Route, Seen, VersionPods
-from penstock.core.judging import Question
+from penstock.core.question import Question
 from penstock.core.simulation import book
 from penstock.core.simulation.rhythm import NEARLY, instant
 from penstock.core.simulation.state import State

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.core import mean_record, record_text
-from penstock.core.mean_record import MeanArm, MeanLook, MeanRecord
+from penstock.core import record_text
+from penstock.core.means.looks import MeanArm, MeanLook
+from penstock.core.means.record import MeanRecord, is_mean
+from penstock.core.means.weighing import NOTHING_FOLDED
 from penstock.core.metric_record import MetricRecord
 from penstock.core.record import KEPT_LOOKS, Record
 from penstock.core.stats.nulls import Side
@@ -183,7 +185,7 @@ def test_a_long_release_keeps_its_last_looks_and_loses_no_evidence():
     each_look = (*stream(150, warm=18), *stream(450, 6.4, first=151, step=1))
     long = of(each_look)
     everything = replace(long, rows=b"".join(of((one,)).rows for one in each_look),
-                         folded=mean_record.NOTHING_FOLDED)  # fmt: skip
+                         folded=NOTHING_FOLDED)  # fmt: skip
     assert (len(long), len(everything)) == (KEPT_LOOKS, 600)
     assert long.folded.number == 600 - KEPT_LOOKS
     assert_same_evidence(long, everything, 1)
@@ -220,7 +222,7 @@ def test_damaged_text_is_refused(text):
 
 def test_records_of_means_and_of_proportions_are_told_apart():
     mean, proportion = of(stream(2)).encode(), MetricRecord.of(Record(terms())).encode()
-    assert [mean_record.is_mean(text) for text in (mean, proportion, "")] == [True, False, False]
+    assert [is_mean(text) for text in (mean, proportion, "")] == [True, False, False]
     with pytest.raises(ValueError, match="record"):
         MeanRecord.decode(proportion)
     with pytest.raises(ValueError, match="record"):

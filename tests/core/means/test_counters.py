@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from penstock.api.v1alpha1.metric_template import Proportion
 from penstock.core.counters import LookCounts, take_look
-from penstock.core.mean_counters import MeanCounts, mean_query, take_mean_look
-from penstock.core.mean_record import MeanArm
+from penstock.core.means.counters import MeanCounts, take_mean_look
+from penstock.core.means.looks import MeanArm
+from penstock.core.means.queries import mean_query
 from penstock.core.queries import Arm, Subject, Unusable, proportion_query
 from penstock.core.readings import NoLook
 from penstock.core.samples import Sample, Unreadable

@@ -1,47 +1,24 @@
 """From the counters behind a mean to what was counted between two readings of them.
 
-The counter of answers is read and differenced by `queries` and `counters`, as the total of a
-proportion. The sums stand beside it in the same answer, by scrape target, and follow what
-`counters.take_look` did with the target: differenced with the same scrape, or counted from 0 after
-a restart, or skipped. So a target is taken whole (answers, sum, squares) or skipped whole.
+The counter of answers is differenced by `core.counters`, as the total of a proportion. The sums
+stand beside it in the same answer, by scrape target, and follow what `take_look` did with the
+target: differenced with the same scrape, or counted from 0 after a restart, or skipped. So a target
+is taken whole (answers, sum, squares) or skipped whole.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
 
-from penstock.api.v1alpha1.metric_template import Proportion
-from penstock.core import queries
 from penstock.core.counters import Baseline, LookCounts, take_look
-from penstock.core.mean_record import MeanArm
-from penstock.core.queries import ROW_LABEL, Row, Subject, Unusable
+from penstock.core.means.looks import MeanArm
+from penstock.core.means.queries import ARMS, ASKED, SQUARES, SUM
+from penstock.core.queries import ROW_LABEL
 from penstock.core.readings import Labels, NoLook, Reading, TargetReading, read
-from penstock.core.samples import Answer, Query, Sample, Unreadable
+from penstock.core.samples import Answer, Sample, Unreadable
 
-SUM, SQUARES = Row.BAD, "squares"
-"""The rows of the sums. In the query the sum takes the place of the bad answers."""
-
-_ASKED = f"{SQUARES}/asked"
-_ARMS = ("stable", "candidate")
 _DIGITS = 12
 _FELL = "a sum fell without a newer process start; are there negative values?"
-
-
-class MeanTemplate(Protocol):
-    """The selectors of a mean, with variables: the counters of a summary or a histogram, or two."""
-
-    @property
-    def sum(self) -> str:
-        """Selector of the counter that the values of all answers are added to."""
-
-    @property
-    def count(self) -> str:
-        """Selector of the counter of answers."""
-
-    @property
-    def sum_of_squares(self) -> str | None:
-        """Selector of the counter that their squares are added to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,50 +76,6 @@ class MeanBaseline:
     def at(self) -> datetime:
         """The instant of the last good reading."""
         return self.answers.at
-
-
-def mean_query(
-    template: MeanTemplate,
-    connection: str,
-    subject: Subject,
-    at: datetime,
-    previous: datetime | None,
-) -> Query | Unusable:
-    """Return the query that reads all counters of a mean at one instant, for both arms.
-
-    Args:
-        template: The selectors, with variables.
-        connection: Name of a connection in the operator's configuration.
-        subject: What the variables stand for.
-        at: The instant that is read.
-        previous: The instant of the reading it will be differenced with; None for the first.
-    """
-    texts = {"sum": template.sum, "count": template.count, "sumOfSquares": template.sum_of_squares}
-    for name, text in texts.items():
-        checked = _selectors(text, subject) if text else {}
-        if isinstance(checked, Unusable):
-            return Unusable(f"{name}: {checked.reason}")
-    both = Proportion(total=template.count, bad=template.sum)
-    made = queries.proportion_query(both, connection, subject, at, previous)
-    if isinstance(made, Unusable) or not template.sum_of_squares:
-        return made
-    squares = _selectors(template.sum_of_squares, subject)
-    if isinstance(squares, Unusable):
-        return squares
-    rows = [*((f"{SQUARES}/{arm}", body) for arm, body in squares.items()), (_ASKED, "vector(1)")]
-    more = [f'label_replace({body}, "{ROW_LABEL}", "{row}", "", "")' for row, body in rows]
-    return replace(made, expression="\nor ".join((made.expression, *more)))
-
-
-def _selectors(text: str, subject: Subject) -> Mapping[str, str] | Unusable:
-    """Return the selector of a counter for each arm."""
-    found: dict[str, str] = {}
-    for name, arm in zip(_ARMS, (subject.stable, subject.candidate), strict=True):
-        expanded = queries.selector(text, subject, arm)
-        if isinstance(expanded, Unusable):
-            return expanded
-        found[name] = expanded
-    return found
 
 
 def take_mean_look(
@@ -209,7 +142,7 @@ def _apart(answer: Answer) -> tuple[Answer, _Sums]:
         row, _, arm = sample.labels.get(ROW_LABEL, "").partition("/")
         if row not in (SUM, SQUARES):
             rest.append(sample)
-        elif sample.labels[ROW_LABEL] == _ASKED:
+        elif sample.labels[ROW_LABEL] == ASKED:
             with_squares = True
         else:
             labels = {key: text for key, text in sample.labels.items() if key != ROW_LABEL}
@@ -224,13 +157,13 @@ def _counted(
 ) -> MeanCounts | NoLook:
     """Return the look with its sums, without targets whose sums fell."""
     skipped = dict(look.skipped)
-    arms: dict[str, dict[str, MeanArm]] = {name: {} for name in _ARMS}
+    arms: dict[str, dict[str, MeanArm]] = {name: {} for name in ARMS}
     for target in {**look.stable, **look.candidate}:
         grown = _grown(before, reading.targets[target], target, sums)
         if any(gain < 0 for gain in grown.values()):
             skipped[target] = _FELL
             continue
-        for name, cells in zip(_ARMS, (look.stable, look.candidate), strict=True):
+        for name, cells in zip(ARMS, (look.stable, look.candidate), strict=True):
             if target in cells:
                 arms[name][target] = sums.arm(name, cells[target].total, grown)
     if len(skipped) > len(look.skipped) and not any(arms.values()):

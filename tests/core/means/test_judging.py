@@ -6,8 +6,10 @@ import pytest
 
 from penstock.core.analysis import NoteKind
 from penstock.core.evidence import Evidence
-from penstock.core.mean_judging import MeanTold, explain, judge_mean
-from penstock.core.mean_record import MeanArm, MeanLook, MeanRecord
+from penstock.core.means.judging import judge_mean
+from penstock.core.means.looks import MeanArm, MeanLook
+from penstock.core.means.record import MeanRecord
+from penstock.core.means.sentences import MeanTold, explain
 from penstock.core.stats.nulls import Side
 from penstock.core.stats.ratio import Ratio
 from penstock.core.terms import Calibration, Terms, Tolerance

@@ -7,12 +7,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from penstock.core import mean_replay
 from penstock.core.looks import Counts
-from penstock.core.mean_judging import judge_mean
-from penstock.core.mean_record import MeanArm, MeanChance, MeanLook, MeanRecord
-from penstock.core.mean_replay import MeanReplay
-from penstock.core.replay import Arm, Release, Setup
+from penstock.core.means.calibration import MeanChance, chance
+from penstock.core.means.judging import judge_mean
+from penstock.core.means.looks import MeanArm, MeanLook
+from penstock.core.means.record import MeanRecord
+from penstock.core.means.replay import MeanReplay, of_record
+from penstock.core.streams import Arm, Release, Setup
 from penstock.core.terms import WITHOUT_HISTORY, Calibration, Terms, Tolerance
 from penstock.core.verdict import Verdict
 
@@ -129,7 +130,7 @@ def test_a_record_says_again_what_was_said_after_each_look_it_still_has():
     release = released(looks=12, ratio=0.7, weights=(0.25,))
     *_, (kept, _) = taken(release, SETUP, CERTAIN)
     said = list(MeanReplay(SETUP, CERTAIN, release).said())
-    again = list(mean_replay.of_record(kept.keeping(6), SETUP.name, SETUP.alpha, SETUP.miss_rate))
+    again = list(of_record(kept.keeping(6), SETUP.name, SETUP.alpha, SETUP.miss_rate))
     assert [one.end for one in again] == [one.end for one in said[6:]]
     for one, other in zip(again, said[6:], strict=True):
         assert one.verdict is other.verdict
@@ -215,7 +216,7 @@ def past(seed, looks=60, pods=8, per_look=1600, squares=True, **noise):
 @pytest.mark.parametrize("spread", [0.0, 0.15])
 @pytest.mark.parametrize("noise", [0.0, 0.2])
 def test_a_history_tells_how_pods_and_looks_differ(spread, noise):
-    found = [mean_replay.chance(SETUP, past(seed, 30, 16, spread=spread, noise=noise), 60.0)
+    found = [chance(SETUP, past(seed, 30, 16, spread=spread, noise=noise), 60.0)
              for seed in range(6)]  # fmt: skip
     seen = float(np.mean([one.calibration.spread for one in found]))
     assert seen == pytest.approx(max(spread, 0.05), abs=0.03)
@@ -228,23 +229,23 @@ def test_a_history_tells_that_neighbouring_minutes_are_alike():
     history = past(1, noise=0.2)
     slow = np.exp(0.3 * np.sin(np.arange(60)[:, None] / 6 + np.arange(8)))
     alike = replace(history, counts=history.counts * np.stack((slow**0, slow, slow**2), -1))
-    assert mean_replay.chance(SETUP, alike, 60.0).calibration.phi > 3
-    assert mean_replay.chance(SETUP, history, 60.0).calibration.phi < 1.6
+    assert chance(SETUP, alike, 60.0).calibration.phi > 3
+    assert chance(SETUP, history, 60.0).calibration.phi < 1.6
 
 
 def test_noise_is_told_for_looks_of_the_length_that_a_release_has():
     quick = replace(SETUP, interval_seconds=10.0)
     history = past(1, noise=0.2)
-    slow = mean_replay.chance(SETUP, history, 60.0)
-    assert mean_replay.chance(quick, history, 60.0).between == pytest.approx(6 * slow.between)
-    assert mean_replay.chance(SETUP, history, 10.0).between > 0
-    assert mean_replay.chance(SETUP, past(1, squares=False), 60.0).between == 0.0
+    slow = chance(SETUP, history, 60.0)
+    assert chance(quick, history, 60.0).between == pytest.approx(6 * slow.between)
+    assert chance(SETUP, history, 10.0).between > 0
+    assert chance(SETUP, past(1, squares=False), 60.0).between == 0.0
 
 
 def test_a_history_that_tells_nothing_leaves_the_defaults():
     for history in (arm(np.zeros((0, 0, 3))), past(1, looks=9)):
-        assert mean_replay.chance(SETUP, history, 60.0) == MeanChance()
+        assert chance(SETUP, history, 60.0) == MeanChance()
     for history in (past(1, pods=1), past(1, sales=1e-12)):
-        found = mean_replay.chance(SETUP, history, 60.0)
+        found = chance(SETUP, history, 60.0)
         answers = Counts(int(history.counts[..., 0].sum()), 0)
         assert found == MeanChance(replace(WITHOUT_HISTORY, history=answers))
