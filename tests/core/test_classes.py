@@ -80,3 +80,13 @@ def test_drift_is_reported_in_words(shares, drifted):
 
 def test_before_the_first_look_there_is_no_drift():
     assert drift.text(MetricRecord.of(Record(terms()))) == ""
+
+
+def test_distributions_are_told_apart_by_their_greatest_difference_at_an_edge():
+    parts = []
+    for label, (ours, theirs) in {"over 250 ms": (300, 900), "over 1000 ms": (50, 450)}.items():
+        look = Look(1, 0, Counts(1000, ours), Counts(9000, theirs), Counts(), 2, 18)
+        parts.append(Part(label, Record(terms()).with_look(look)))
+    found = drift.gap(MetricRecord(tuple(parts)))
+    assert found == "the distributions differ by 20 points at most at the edges"
+    assert drift.gap(MetricRecord.of(Record(terms()))) == ""

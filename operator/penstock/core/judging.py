@@ -92,8 +92,11 @@ def _segments(record: MetricRecord | MeanRecord) -> tuple[SegmentStatus, ...]:
 def _why(
     rail: Guardrail, record: MetricRecord | MeanRecord, judged: Judgement | MeanJudgement
 ) -> str:
-    drifts = rail.categories is not None
-    far = drift.text(record) if drifts and isinstance(record, MetricRecord) else ""
+    far = ""
+    if isinstance(record, MetricRecord) and len(rail.counted) > 1:
+        far = drift.gap(record)
+    elif isinstance(record, MetricRecord) and rail.categories is not None:
+        far = drift.text(record)
     return f"{judged.why}; {far}" if far else judged.why
 
 
