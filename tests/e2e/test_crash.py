@@ -1,7 +1,6 @@
 """End-to-end 5: the operator is killed at random moments of releases (rule 9)."""
 
 import random
-import statistics
 import time
 
 import psutil
@@ -25,7 +24,7 @@ def test_a_good_release_with_five_kills_has_the_same_sequence_of_weights(stage, 
         time.sleep(dice.uniform(0.2, 4))
         operator.kill()
         taken.append(resumed(play, operator))
-    assert statistics.median(taken) < RESUMED_SECONDS, taken
+    assert max(taken) < RESUMED_SECONDS, taken
     play.await_phase("Promoted")
     assert play.weights() == [0, 5, 25, 50, 100]
     play.assert_clean()
@@ -34,8 +33,7 @@ def test_a_good_release_with_five_kills_has_the_same_sequence_of_weights(stage, 
 def resumed(play, operator):
     """Start the operator; return the seconds of CPU that it took to its first turn.
 
-    On a machine with a core to spare that is the time on the clock; here other programs share it,
-    and even the CPU time of one start may be stretched by them: hence the median of several.
+    On a machine with a core to spare that is the time on the clock; here other programs share it.
     """
     operator.start(wait=False)
     series = (
