@@ -2,8 +2,8 @@
 
 import pytest
 
+from penstock.api.v1alpha1.analysis import Metric
 from penstock.api.v1alpha1.metric_template import Categories, MetricTemplateSpec
-from penstock.api.v1alpha1.rollout import Metric
 from penstock.core import classes, drift, ledger
 from penstock.core.looks import Counts, Look
 from penstock.core.metric_record import MetricRecord, Part

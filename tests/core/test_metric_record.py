@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penstock.api.v1alpha1.analysis import Metric
 from penstock.api.v1alpha1.metric_template import MetricTemplateSpec
-from penstock.api.v1alpha1.rollout import Metric
 from penstock.core import evidence, ledger, record_text
 from penstock.core.looks import Counts
 from penstock.core.metric_record import MetricRecord, Part

@@ -3,7 +3,7 @@
 import pytest
 
 from penstock.api.v1alpha1.metric_template import MetricTemplateSpec
-from penstock.api.v1alpha1.rollout import Sticky
+from penstock.api.v1alpha1.traffic import Sticky
 from penstock.core import problems
 from penstock.core.traffic.target import target_of
 from tests.core.rollout.builders import spec

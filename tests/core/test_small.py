@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from penstock.api.v1alpha1.analysis import Threshold
 from penstock.api.v1alpha1.metric_template import MetricTemplateSpec
-from penstock.api.v1alpha1.rollout import Threshold
 from penstock.core import ledger, plan, pods
 from penstock.core.thresholds import ThresholdRecord
 from tests.core.rollout.builders import WITH_APPROVAL, spec

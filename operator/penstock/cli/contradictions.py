@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from penstock.api.v1alpha1.rollout import Metric, RolloutSpec
+from penstock.api.v1alpha1.analysis import Metric
+from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.core import plan
 
 

@@ -9,8 +9,9 @@ from kubernetes.config.config_exception import ConfigException
 from pydantic import ValidationError
 
 from penstock.api.v1alpha1 import GROUP, VERSION
+from penstock.api.v1alpha1.analysis import OnWorse
 from penstock.api.v1alpha1.release import PLURAL
-from penstock.api.v1alpha1.rollout import OnWorse, RolloutSpec
+from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.core import analysis, replay
 from penstock.core.means import replay as mean_replay
 from penstock.core.means.record import MeanRecord, is_mean

@@ -12,8 +12,9 @@ from penstock.api import mistakes
 from penstock.api.v1alpha1 import API_VERSION
 from penstock.api.v1alpha1 import metric_template as template_api
 from penstock.api.v1alpha1 import rollout as rollout_api
+from penstock.api.v1alpha1.analysis import Metric
 from penstock.api.v1alpha1.metric_template import MetricTemplateSpec
-from penstock.api.v1alpha1.rollout import Metric, RolloutSpec
+from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.cli.contradictions import contradictions
 from penstock.cli.refusal import InputError, refuse
 from penstock.core import problems

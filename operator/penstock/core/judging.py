@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from penstock.api.v1alpha1.rollout import OnWorse
+from penstock.api.v1alpha1.analysis import OnWorse
 from penstock.api.v1alpha1.rollout_status import MetricStatus, SegmentStatus
 from penstock.core import analysis, drift, sentences, shares_check
 from penstock.core.analysis import Judgement

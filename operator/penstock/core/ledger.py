@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from penstock.api.stream import StreamMetric
+from penstock.api.v1alpha1.analysis import Analysis as AnalysisSpec
+from penstock.api.v1alpha1.analysis import Metric, OnWorse, Threshold
 from penstock.api.v1alpha1.metric_template import (
     Better,
     Categories,
@@ -13,8 +15,7 @@ from penstock.api.v1alpha1.metric_template import (
     MetricTemplateSpec,
     Proportion,
 )
-from penstock.api.v1alpha1.rollout import Analysis as AnalysisSpec
-from penstock.api.v1alpha1.rollout import Metric, OnWorse, RolloutSpec, Threshold
+from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.core import classes, plan
 from penstock.core.means.calibration import MeanChance
 from penstock.core.means.record import MeanRecord

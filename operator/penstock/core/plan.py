@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from penstock.api.fields import format_duration, parse_duration
-from penstock.api.v1alpha1.rollout import RolloutSpec, Step
+from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.api.v1alpha1.rollout_status import StepState, StepStatus
+from penstock.api.v1alpha1.strategy import Step
 
 DEFAULT_BAKE = timedelta(minutes=1)
 DEFAULT_DEADLINE = timedelta(hours=1)

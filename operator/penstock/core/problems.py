@@ -3,8 +3,10 @@
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 
+from penstock.api.v1alpha1.analysis import Metric
 from penstock.api.v1alpha1.metric_template import MetricTemplateSpec
-from penstock.api.v1alpha1.rollout import Metric, RolloutSpec, Sticky
+from penstock.api.v1alpha1.rollout import RolloutSpec
+from penstock.api.v1alpha1.traffic import Sticky
 from penstock.core import classes, ledger, queries
 from penstock.core.facts import Problem
 from penstock.core.kinds import Key, Manifest, key_of

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from penstock.api.v1alpha1.rollout import Threshold
+from penstock.api.v1alpha1.analysis import Threshold
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.api.v1alpha1.rollout import Route
 from penstock.api.v1alpha1.rollout_status import Candidate, RolloutStatus, Serving, TrafficStatus
+from penstock.api.v1alpha1.traffic import Route
 from penstock.core.traffic import destination_rule, envoy_filter, shares, virtual_service
 from penstock.core.traffic.shares import Wanted
 from penstock.core.traffic.target import Target, subset_name

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from penstock.api.fields import ApiModel, DnsLabel, cel, known_variables, rule
-from penstock.api.v1alpha1.rollout import Threshold
+from penstock.api.v1alpha1.analysis import Threshold
 
 KIND, PLURAL = "MetricTemplate", "metrictemplates"
 SELECTOR = cel(

@@ -5,8 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from penstock.api.fields import format_duration
+from penstock.api.v1alpha1.analysis import Metric
 from penstock.api.v1alpha1.metric_template import Distribution, MetricTemplateSpec, Proportion
-from penstock.api.v1alpha1.rollout import Metric
 from penstock.cli import rollout_files
 from penstock.cli.refusal import InputError
 from penstock.core import ledger

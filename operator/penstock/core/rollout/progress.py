@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from penstock.api.fields import format_duration
-from penstock.api.v1alpha1.rollout import OnInconclusive, OnSilence
+from penstock.api.v1alpha1.analysis import OnInconclusive, OnSilence
 from penstock.api.v1alpha1.rollout_status import (
     Candidate,
     Phase,

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from penstock.api.v1alpha1.rollout import Threshold
+from penstock.api.v1alpha1.analysis import Threshold
 from penstock.core import looks
 from penstock.core.ledger import Guardrail, Ledger
 from penstock.core.metric_record import MetricRecord, Part

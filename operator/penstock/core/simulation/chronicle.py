@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from penstock.api.v1alpha1.analysis import OnInconclusive
 from penstock.api.v1alpha1.release import Outcome
-from penstock.api.v1alpha1.rollout import OnInconclusive
 from penstock.api.v1alpha1.rollout_status import Phase, RolloutStatus
 from penstock.core.facts import Analysis, Seen
 from penstock.core.simulation.course import Event, Moment

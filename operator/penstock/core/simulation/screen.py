@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from penstock.api.v1alpha1.rollout import OnWorse
+from penstock.api.v1alpha1.analysis import OnWorse
 from penstock.core.looks import Floats
 from penstock.core.simulation.course import Path
 from penstock.core.simulation.looks import Looks

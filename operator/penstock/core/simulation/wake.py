@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from penstock.api.v1alpha1.rollout import OnInconclusive, OnSilence
+from penstock.api.v1alpha1.analysis import OnInconclusive, OnSilence
 from penstock.api.v1alpha1.rollout_status import Phase
 from penstock.core.simulation.looks import Span
 from penstock.core.simulation.rhythm import MOMENT, NEARLY, seconds_of

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.api.v1alpha1 import API_VERSION, GROUP
-from penstock.api.v1alpha1.rollout import KIND, OnDelete, RolloutSpec, Route
+from penstock.api.v1alpha1.rollout import KIND, OnDelete, RolloutSpec
+from penstock.api.v1alpha1.traffic import Route
 
 MANAGER = "penstock"
 MANAGED_BY = "app.kubernetes.io/managed-by"
