@@ -13,6 +13,7 @@ from penstock.core.variants import Variants
 from penstock.observer import Observer
 from penstock.world import World
 
+SOURCE, DESTINATION = "source", "destination"
 Found = Mapping[str, tuple[Manifest, ...]]
 
 
@@ -64,9 +65,15 @@ class Arms:
 
 
 def subject_of(
-    target: Target, versions: tuple[str, str], matchers: Variants | Unusable
+    target: Target,
+    versions: tuple[str, str],
+    matchers: Variants | Unusable,
+    reporter: str = SOURCE,
 ) -> Subject | Unusable:
-    """Return whom the metrics of a release are about; `versions` are candidate and stable."""
+    """Return whom the metrics of a release are about; `versions` are candidate and stable.
+
+    Copies of requests are seen by the proxies of the pods only: `reporter` is then destination.
+    """
     if isinstance(matchers, Unusable):
         return matchers
     candidate, stable = versions
@@ -74,6 +81,8 @@ def subject_of(
         namespace=target.namespace,
         rollout=target.rollout,
         service=target.service,
+        reporter=reporter,
+        route=target.route_pattern,
         stable=Arm(stable, target.version_host(stable), matchers.stable),
         candidate=Arm(candidate, target.version_host(candidate), matchers.candidate),
     )

@@ -147,9 +147,9 @@ class Reconciler:
         await self.releases.create(world, after)
         watched = world.status.previous
         if watched is not None and after.previous is None:
-            self.gatherer.sighting.observer.forget(world.key.namespace, watched.release)
+            self.gatherer.sighting.forget(world.key.namespace, watched.release)
         if await self.releases.outcome(world, after) and after.ended is not None:
-            self.gatherer.sighting.observer.forget(world.key.namespace, after.ended.release)
+            self.gatherer.sighting.forget(world.key.namespace, after.ended.release)
             self.reports.finished(world.key, after.ended.outcome, after.ended.cause)
             await self.releases.prune(world)
 

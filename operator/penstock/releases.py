@@ -53,7 +53,7 @@ class Releases:
         if live is None or world.sight is None:
             return
         content = dict(live.get("status", {}))
-        content["records"] = content.get("records", {}) | world.sight.ledger.encode()
+        content["records"] = content.get("records", {}) | world.sight.records
         content["steps"] = _dump(status, "steps")
         content["metrics"] = _dump(status, "analysis").get("metrics", [])
         content["commands"] = _dump(status, "commands")
@@ -74,7 +74,7 @@ class Releases:
         content = dict(live.get("status", {})) | _ending(ended, status)
         watched = world.objects.release
         if world.sight is not None and watched is not None and key_of(watched) == key:
-            content["records"] = content.get("records", {}) | world.sight.ledger.encode()
+            content["records"] = content.get("records", {}) | world.sight.records
         await self.writes.write_status(RELEASE, {**live, "status": content})
         return True
 

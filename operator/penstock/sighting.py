@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.api.v1alpha1.rollout_status import Phase, RolloutStatus
-from penstock.arms import Arms, subject_of
-from penstock.core import ledger, plan, pods
+from penstock.arms import DESTINATION, SOURCE, Arms, subject_of
+from penstock.core import ledger, phases, plan, pods
 from penstock.core.facts import NO_PODS, Route
 from penstock.core.kinds import Key, Manifest
 from penstock.core.queries import Unusable
@@ -42,18 +42,24 @@ class Sighting:
             return world
         rails = ledger.guardrails(rules.analysis, world.templates)
         matchers = await self.arms.matchers(world, found, rails, haste.now)
-        if status.candidate is None:
-            rails = tuple(rail for rail in rails if rail.threshold)
-            if not rails:
-                return world
+        rails = _judged(rails, rules, status)
+        if not rails:
+            return world
         watched = self._watched(world, rules, rails, matchers, haste.now)
         stable = found.get(release["spec"]["stable"], ())
         watched = replace(watched, stable_pods=pods.names_and_addresses(stable))
-        records = release.get("status", {}).get("records", {})
+        mirrored = _is_mirrored(status)
+        records = phases.loaded(release.get("status", {}).get("records", {}), mirrored)
         sight = await self.observer.observe(world.key.namespace, watched, records, haste)
+        sight = replace(sight, mirrored=mirrored)
         seen = replace(world.seen, analysis=sight.analysis)
         chosen = matchers if isinstance(matchers, Variants) else None
         return replace(world, seen=seen, sight=sight, variants=chosen)
+
+    def forget(self, namespace: str, release: str) -> None:
+        """Drop what is remembered of a release that has ended."""
+        for key in phases.keys(release):
+            self.observer.forget(namespace, key)
 
     def _since(self, world: World, step: int, now: datetime) -> datetime:
         """Return since when the weight of the step is in the route.
@@ -83,19 +89,22 @@ class Sighting:
         facts = [world.seen.pods.get(version, NO_PODS) for version in versions]
         propagation = self.propagation
         started = datetime.fromisoformat(release["spec"]["startedAt"])
-        step = _step_in_force(status, route)
+        step, mirrored = _step_in_force(status, route), _is_mirrored(status)
         return Watched(
-            release=release["metadata"]["name"],
+            release=phases.key(release["metadata"]["name"], mirrored),
             started=started,
-            spec=rules,
+            spec=phases.rules(rules, status.steps),
             rails=rails,
             steps=status.steps,
             step=step,
             since=self._since(world, step, now) + propagation,
             first=first_in_force(status.steps, propagation),
-            subject=subject_of(world.target, versions, matchers),
+            subject=subject_of(
+                world.target, versions, matchers, DESTINATION if mirrored else SOURCE
+            ),
             pods=(facts[0].ready, facts[1].ready),
             youngest=facts[0].youngest,
+            versions=dict(zip(versions, facts, strict=True)),
         )
 
 
@@ -107,5 +116,22 @@ def _step_in_force(status: RolloutStatus, route: Route) -> int:
     """Return the step whose weight the mesh has; after the last for thresholds; else -1."""
     if status.candidate is None or status.phase is Phase.PROMOTING:
         return len(status.steps)
-    index = plan.weight_step(status.steps, status.candidate.step)
-    return index if route.as_wanted and status.traffic.weight > 0 else -1
+    index = plan.traffic_step(status.steps, status.candidate.step)
+    return index if route.as_wanted else -1
+
+
+def _is_mirrored(status: RolloutStatus) -> bool:
+    """Return whether copies are judged now; after a promotion there are none."""
+    candidate = status.candidate
+    if candidate is None or status.phase is Phase.PROMOTING:
+        return False
+    return phases.is_mirrored(status.steps, candidate.step)
+
+
+def _judged(
+    rails: tuple[ledger.Guardrail, ...], rules: RolloutSpec, status: RolloutStatus
+) -> tuple[ledger.Guardrail, ...]:
+    """Return what judges now: after a promotion only thresholds are left."""
+    if status.candidate is None:
+        return tuple(rail for rail in rails if rail.threshold)
+    return phases.judged(rails, rules, status.steps, status.candidate.step)

@@ -2,15 +2,15 @@
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.api.v1alpha1.rollout_status import StepStatus
-from penstock.core import plan
+from penstock.core import phases, plan
 from penstock.core.counters import LookCounts
-from penstock.core.facts import Analysis
+from penstock.core.facts import Analysis, VersionPods
 from penstock.core.judging import Opinion
 from penstock.core.ledger import Guardrail, Ledger
 from penstock.core.looks import Counts, Look, least_cell, worst_cell
@@ -26,7 +26,7 @@ class Watched:
     """What is looked at in one turn.
 
     Attributes:
-        release: Name of the release.
+        release: Name of the release, and of the phase that is judged (`core.phases`).
         started: Its start; looks end at this time plus whole intervals.
         spec: The spec that it runs on.
         rails: Its guardrails.
@@ -38,6 +38,7 @@ class Watched:
         pods: Ready pods of candidate and stable.
         youngest: When the newest ready pod of the candidate was created.
         stable_pods: Names and addresses of stable's pods.
+        versions: The pods of candidate and stable by version.
     """
 
     release: str
@@ -52,6 +53,7 @@ class Watched:
     pods: tuple[int, int]
     youngest: datetime | None
     stable_pods: frozenset[str] = frozenset()
+    versions: Mapping[str, VersionPods] = field(default_factory=dict)
 
     @property
     def interval(self) -> timedelta:
@@ -99,6 +101,7 @@ class Sight:
         next_look: When the next look is due.
         due: When the oldest look that was now taken was due; None where none was, or where it
             is only compared with.
+        mirrored: Copies are judged.
     """
 
     analysis: Analysis
@@ -106,6 +109,12 @@ class Sight:
     ledger: Ledger
     next_look: datetime
     due: datetime | None = None
+    mirrored: bool = False
+
+    @property
+    def records(self) -> dict[str, str]:
+        """Return the counts as a Release stores them."""
+        return phases.stored(self.ledger.encode(), self.mirrored)
 
 
 def look_of(counts: LookCounts, watched: Watched, number: int, record: Record) -> Look:
@@ -123,6 +132,7 @@ def look_of(counts: LookCounts, watched: Watched, number: int, record: Record) -
         candidate_pods=max(candidate, 1),
         stable_pods=max(stable, 1),
         warm=watched.warm(number),
+        unreached=counts.unreached,
     )
 
 
@@ -142,5 +152,5 @@ def mean_look_of(counts: MeanCounts, watched: Watched, number: int) -> MeanLook:
 
 def first_in_force(steps: Sequence[StepStatus], propagation: timedelta) -> datetime | None:
     """Return when the first weight of a release was in force; None before."""
-    first = plan.first_weight(steps)
+    first = plan.first_exposure(steps)
     return first.since + propagation if first and first.since else None

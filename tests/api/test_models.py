@@ -98,7 +98,7 @@ def test_a_good_spec_is_not(model, spec):
 
 def test_the_variables_that_the_schema_takes_are_those_that_queries_know():
     arm = Arm("v2", "fraud.ml.svc.cluster.local", 'destination_workload="fraud-v2"')
-    subject = Subject("ml", "fraud", "fraud", arm, arm)
+    subject = Subject("ml", "fraud", "fraud", arm, arm, route="fraud-split")
     assert all(isinstance(expand(f"${name}", subject, arm), str) for name in VARIABLES)
     known = expand("$other", subject, arm).reason.split("there are ")[1]
     assert known == ", ".join(f"${name}" for name in VARIABLES)

@@ -60,7 +60,7 @@ def test_a_look_is_taken_once():
 def test_each_step_proves_the_next_exposure():
     steps = plan.expand(spec(steps=WITH_APPROVAL))
     assert plan.next_exposures(steps) == (0.5, 0.5, 1.0)
-    assert [plan.weight_step(steps, n) for n in (-1, 0, 1, 2, 9)] == [-1, 0, 0, 2, 2]
+    assert [plan.traffic_step(steps, n) for n in (-1, 0, 1, 2, 9)] == [-1, 0, 0, 2, 2]
 
 
 def test_a_bake_longer_than_the_default_deadline_moves_the_deadline():
@@ -134,6 +134,14 @@ def test_pods_are_told_apart_by_their_label_and_counted_when_ready():
     assert (facts.ready, facts.images, facts.workloads) == (1, ("fraud:1",), ("fraud-v1",))
 
 
+def test_pods_that_ended_or_have_no_node_are_none_that_could_be_ready():
+    ended, homeless = pod(ready=False), pod(ready=False)
+    ended["status"]["phase"] = "Failed"
+    homeless["status"]["conditions"].append({"type": "PodScheduled", "status": "False"})
+    facts = pods.summary([pod(), pod(ready=False), ended, homeless])
+    assert (facts.ready, facts.total) == (1, 2)
+
+
 def test_a_workload_is_the_deployment_not_its_replica_set():
     assert pods.workload(pod()) == "fraud-v1"
     assert pods.workload(pod(**{"service.istio.io/workload-name": "other"})) == "other"
@@ -204,5 +212,5 @@ def test_a_plan_is_pending_and_a_change_of_one_step_leaves_the_others():
     assert (steps[1].approval, steps[1].weight, steps[1].deadline) == (True, None, "")
     changed = plan.with_state(steps, 1, "Passed", by="ann")
     assert (changed[0], changed[2], changed[1].by) == (steps[0], steps[2], "ann")
-    assert plan.first_weight(steps[1:]).weight == 50
-    assert plan.first_weight(steps[1:2]) is None
+    assert plan.first_exposure(steps[1:]).weight == 50
+    assert plan.first_exposure(steps[1:2]) is None

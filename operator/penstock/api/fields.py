@@ -65,7 +65,7 @@ Duration = Annotated[
         {"type": "string", "pattern": DURATION_PATTERN, "minLength": 2, "maxLength": 32}
     ),
 ]
-VARIABLES = ("variant", "version", "host", "service", "namespace", "rollout", "reporter")
+VARIABLES = ("variant", "version", "host", "service", "namespace", "rollout", "reporter", "route")
 UNIQUE: dict[str, Any] = {"x-kubernetes-list-type": "set"}
 
 

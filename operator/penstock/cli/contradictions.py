@@ -12,7 +12,7 @@ def contradictions(spec: RolloutSpec) -> Iterator[str]:
     """Yield one sentence per contradiction in the spec of a Rollout."""
     if spec.analysis.interval < timedelta(seconds=1):
         yield "spec.analysis.interval must be at least 1s"
-    for index, step in enumerate(spec.strategy.canary.steps):
+    for index, step in enumerate(spec.strategy.steps):
         where = f"spec.strategy.canary.steps.{index}"
         if (step.weight is None) == (step.approval is None):
             yield f"{where}: a step is either a weight or an approval"

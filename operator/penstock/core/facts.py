@@ -3,20 +3,29 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.api.v1alpha1.rollout_status import MetricStatus
+from penstock.core.alerts import Alarm
 from penstock.core.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class VersionPods:
-    """The pods of one version. `youngest` is when the newest ready pod was created."""
+    """The pods of one version.
+
+    Attributes:
+        ready: How many take requests.
+        youngest: When the newest ready pod was created.
+        total: How many there are to take requests: neither going, nor finished, nor without a node.
+    """
 
     ready: int = 0
     images: tuple[str, ...] = ()
     workloads: tuple[str, ...] = ()
     youngest: datetime | None = None
+    total: int = 0
 
 
 NO_PODS = VersionPods()
@@ -79,6 +88,7 @@ class Analysis:
         held: The metric that asks to hold, if one does.
         silence: Why there is no data; empty while there is.
         mistrust: Why the data may not be trusted; empty when it may.
+        mistrust_reason: The same in a word, for the condition.
         observed_share: Candidate's share of the requests on this step, in percent.
         notes: What cannot be resolved or promised.
         eta: When this and the following steps are expected to pass, median and 90 % bound.
@@ -92,6 +102,7 @@ class Analysis:
     held: Finding | None = None
     silence: str = ""
     mistrust: str = ""
+    mistrust_reason: str = "WeightNotFollowed"
     observed_share: float | None = None
     notes: tuple[str, ...] = ()
     eta: Mapping[int, tuple[timedelta, timedelta]] = field(default_factory=dict)
@@ -106,6 +117,22 @@ class Command:
     target: str
     id: str
     by: str = "unverified"
+
+
+class GateState(StrEnum):
+    """What a gate says."""
+
+    CLOSED = "Closed"
+    OPEN = "Open"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class GateSaid:
+    """The newest answer of a gate; failed is for good, until somebody mends it."""
+
+    state: GateState
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +153,8 @@ class Seen:
         analysis: What the metrics say.
         propagation: Time from a write until every proxy follows it.
         next_release: Number that the next release gets.
+        gate: What the gate says that the release waits for; None before its first answer.
+        alarms: Alerts of the Rollout's namespace that have fired.
         contested_text: What to tell a user whose GitOps fights with us.
     """
 
@@ -142,6 +171,8 @@ class Seen:
     analysis: Analysis = Analysis()
     propagation: timedelta = timedelta(seconds=2)
     next_release: int = 1
+    gate: GateSaid | None = None
+    alarms: tuple[Alarm, ...] = ()
     contested_text: str = ""
 
     def ready(self, version: str) -> int:

@@ -14,6 +14,7 @@ from penstock.api.v1alpha1.metric_template import (
     Mean,
     MetricTemplateSpec,
     Proportion,
+    Told,
 )
 from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.core import classes, plan
@@ -51,6 +52,7 @@ class Guardrail:
         mean: The counters of a mean.
         args: What the variables $args.<name> stand for.
         by: Labels by which rates are reported per segment.
+        separates: What else its series tell apart.
         by_unit: Whether each randomised unit is counted once, not each request.
     """
 
@@ -64,6 +66,7 @@ class Guardrail:
     tolerance: Tolerance = field(default_factory=lambda: Tolerance(CHANGE, SLACK))
     args: Mapping[str, str] = field(default_factory=dict)
     by_unit: bool = False
+    separates: tuple[Told, ...] = ()
     by: tuple[str, ...] = ()
 
     @property
@@ -115,6 +118,7 @@ def guardrail(metric: Metric, template: MetricTemplateSpec | None) -> Guardrail 
         tolerance=_tolerance(metric, template),
         args=metric.args or {},
         by_unit=template.counts is CountedUnit.UNITS,
+        separates=template.separates or (),
         by=template.by or (),
     )
 
@@ -141,7 +145,7 @@ def _counted(metric: Metric, template: MetricTemplateSpec) -> tuple[Counted, ...
     one, many = template.proportion, template.distribution
     if one is not None:
         if template.better is Better.HIGHER:
-            one = Proportion(total=one.total, bad=one.good)
+            one = Proportion(total=one.total, bad=one.good, unreached=one.unreached)
         return (Counted("", one),)
     if many is None:
         return ()

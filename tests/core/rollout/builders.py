@@ -28,10 +28,12 @@ def later(seconds):
 
 
 def spec(version="v2", steps=LADDER, **more):
+    given = more.pop("strategy", {})
+    canary = {} if {"blueGreen", "shadow"} & set(given) else {"canary": {"steps": list(steps)}}
     content = {
         "version": version,
         "traffic": {"service": "fraud", "route": {"delegate": "fraud-split"}},
-        "strategy": {"canary": {"steps": list(steps)}, **more.pop("strategy", {})},
+        "strategy": canary | given,
         "analysis": {"metrics": [{"template": "istio-errors"}], **more.pop("analysis", {})},
         **more,
     }
@@ -51,8 +53,8 @@ def in_flight(step=0, rules=None, phase=Phase.PROGRESSING, **candidate):
         steps = plan.with_state(steps, index, StepState.PASSED)
     if 0 <= step < len(steps):
         steps = plan.with_state(steps, step, StepState.RUNNING, since=NOW)
-    weight_step = plan.weight_step(steps, step)
-    weight = steps[weight_step].weight if weight_step >= 0 else 0
+    place = plan.traffic_step(steps, step)
+    weight, mirror = (steps[place].weight, steps[place].mirror) if place >= 0 else (0, 0)
     fields = {
         "version": "v2",
         "release": RELEASE,
@@ -68,7 +70,9 @@ def in_flight(step=0, rules=None, phase=Phase.PROGRESSING, **candidate):
         releases=1,
         candidate=Candidate(**{**fields, **candidate}),
         steps=steps,
-        traffic=TrafficStatus(weight=100 if phase is Phase.PROMOTING else weight),
+        traffic=TrafficStatus(
+            weight=100 if phase is Phase.PROMOTING else weight or 0, mirror=mirror or 0
+        ),
     )
 
 

@@ -7,9 +7,9 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.api.v1alpha1.rollout_status import Phase, RolloutStatus
+from penstock.api.v1alpha1.rollout_status import Phase, RolloutStatus, StepStatus
 from penstock.core import plan
-from penstock.core.facts import Command, Finding, Problem
+from penstock.core.facts import Command, Finding, GateSaid, GateState, Problem
 from penstock.core.rollout import commands
 from penstock.core.rollout.decide import decide
 from penstock.core.verdict import Verdict
@@ -32,9 +32,27 @@ VERBS = ("abort", "approve", "promote", "retry", "undo", "adopt")
 def steps(dice):
     weights = sorted(dice.sample(range(1, 100), dice.randint(1, 4)))
     found = [{"weight": w, "bake": "10s", "deadline": "1h"} for w in weights]
+    if dice.random() < 0.3:
+        found.insert(0, {"mirror": {"percent": 50}, "bake": "10s"})
     for _ in range(dice.randint(0, 2)):
-        found.insert(dice.randint(0, len(found)), {"approval": {}})
+        wait = dice.choice([{"approval": {}}, {"gate": a_gate(dice), "deadline": "1h"}])
+        found.insert(dice.randint(0, len(found)), wait)
     return found
+
+
+def a_gate(dice):
+    return {"job": {"fromCronJob": "smoke"}, "onFailure": dice.choice(["Hold", "Rollback"])}
+
+
+def a_strategy(dice):
+    form = dice.choice(["canary", "canary", "canary", "blueGreen", "shadow"])
+    if form == "canary":
+        return {}
+    preview = {"preview": [{"cookies": {"group": {"exact": "beta"}}}]}
+    gate = {"gate": a_gate(dice)} if dice.random() < 0.5 else {}
+    approval = {"approval": {}} if dice.random() < 0.5 else {}
+    blue_green = {"bake": "10s", **preview, **gate, **approval}
+    return {form: blue_green if form == "blueGreen" else {"percent": 50, "bake": "10s"}}
 
 
 def a_spec(dice):
@@ -42,7 +60,7 @@ def a_spec(dice):
         dice.choice(VERSIONS),
         steps(dice),
         suspend=dice.random() < 0.2,
-        strategy={"minStableReady": dice.choice([0, 50, 100])},
+        strategy={"minStableReady": dice.choice([0, 50, 100]), **a_strategy(dice)},
         analysis={
             "onInconclusive": dice.choice(["Hold", "Advance", "Rollback"]),
             "onNoData": {"after": "1m", "then": dice.choice(["Hold", "Rollback"])},
@@ -91,6 +109,7 @@ def facts(dice, rules):
         route=a_route(dice),
         analysis=opinion(dice),
         commands=tuple(command(dice) for _ in range(dice.choice([0, 0, 0, 1, 2]))),
+        gate=dice.choice([None, *(GateSaid(state, "says so") for state in GateState)]),
         problems=dice.choice([(), (), (), (Problem("NoSuch", "mend it"),)]),
     )
 
@@ -124,7 +143,8 @@ def serving(status):
     """Return the share of each version that a status calls for."""
     stable = status.stable.version if status.stable else ""
     if status.candidate is None or not status.traffic.weight:
-        return {stable: 100.0}
+        copied = status.traffic.mirror if status.candidate else 0
+        return {stable: 100.0} | ({status.candidate.version: copied} if copied else {})
     weight = status.traffic.weight
     return {status.candidate.version: weight, stable: 100.0 - weight}
 
@@ -218,7 +238,12 @@ def test_every_release_ends_promoted_or_rolled_back_where_the_world_is_kind(seed
         here = status.steps[candidate.step :][:1] if candidate and candidate.step >= 0 else ()
         if candidate and any(step.approval for step in here):
             says = (Command("approve", f"{candidate.release}/{candidate.step}", f"ok-{turn}"),)
-        found = seen(snapshot=rules if candidate else None, analysis=said, commands=says)
+        found = seen(
+            snapshot=rules if candidate else None,
+            analysis=said,
+            commands=says,
+            gate=GateSaid(GateState.OPEN),
+        )
         status = decide(rules, status, found, now).status
     assert status.candidate is None
     ended = Phase.ROLLED_BACK if status.refused else Phase.PROMOTED
@@ -315,9 +340,11 @@ def test_the_plan_and_the_place_in_it_fit_together(seed):
             continue
         assert status.steps
         assert -1 <= status.candidate.step <= len(status.steps)
-        index = plan.weight_step(status.steps, status.candidate.step)
-        at = status.steps[index].weight if index >= 0 else 0
-        assert status.traffic.weight in (at, 100)
+        index = plan.traffic_step(status.steps, status.candidate.step)
+        step = status.steps[index] if index >= 0 else StepStatus()
+        at_full = status.traffic.weight == 100
+        assert at_full or status.traffic.weight == (step.weight or 0)
+        assert status.traffic.mirror == (0 if at_full else step.mirror or 0)
         if status.candidate.step == len(status.steps):
             assert status.traffic.weight == 100
         assert decision.finalizer or found_deleting(decision)
@@ -362,7 +389,7 @@ def test_the_same_facts_twice_lead_no_further_but_for_the_time(seed):
         commanded = again.candidate.commanded or again.candidate.straight
         passed = again.candidate.step > status.candidate.step
         steps_ = status.steps[max(status.candidate.step, 0) :][:1]
-        approved = bool(steps_) and (steps_[0].approval or bool(steps_[0].by))
+        approved = bool(steps_) and (steps_[0].approval or bool(steps_[0].gate))
         first = status.candidate.step < 0
         assert commanded or first or approved or not passed
 

@@ -209,5 +209,8 @@ class Analysis(ApiModel):
     )
     on_no_data: OnNoData = Field(default=OnNoData(), description="A policy for silence.")
     metrics: tuple[Metric, ...] = Field(
-        min_length=1, max_length=16, description="What is judged. Every one must be Safe to pass."
+        default=(),
+        max_length=16,
+        description="What is judged. Every one must be Safe to pass. Only blueGreen, which "
+        "compares nothing, may do without any.",
     )

@@ -16,6 +16,7 @@ class Outcome(StrEnum):
     """How a release ended."""
 
     PROMOTED = "Promoted"
+    OBSERVED = "Observed"
     ROLLED_BACK = "RolledBack"
     ABORTED = "Aborted"
     REVERTED = "Reverted"

@@ -1,7 +1,6 @@
 """Rollout: what users write. Its status is in `rollout_status`."""
 
 from enum import StrEnum
-from itertools import pairwise
 from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, model_validator
@@ -14,6 +13,7 @@ from penstock.api.fields import (
     parse_duration,
     rule,
 )
+from penstock.api.v1alpha1.alerts import Alerts
 from penstock.api.v1alpha1.analysis import Analysis
 from penstock.api.v1alpha1.strategy import Strategy
 from penstock.api.v1alpha1.traffic import Traffic
@@ -51,6 +51,12 @@ class RolloutSpec(ApiModel):
                 fieldPath=".onDelete",
             ),
             rule(
+                "has(self.strategy.blueGreen) || (has(self.analysis) "
+                "&& has(self.analysis.metrics) && self.analysis.metrics.size() > 0)",
+                "canary and shadow need at least one metric in analysis.metrics",
+                fieldPath=".analysis",
+            ),
+            rule(
                 "!has(self.traffic.endpoints) || !has(self.traffic.endpoints.services) "
                 "|| self.version in self.traffic.endpoints.services",
                 "version must be a key of traffic.endpoints.services",
@@ -65,7 +71,12 @@ class RolloutSpec(ApiModel):
     )
     traffic: Traffic = Field(description="Whose requests are shared out, and where.")
     strategy: Strategy = Field(description="How a new version is exposed.")
-    analysis: Analysis = Field(description="How the candidate is judged.")
+    analysis: Analysis = Field(default=Analysis(), description="How the candidate is judged.")
+    alerts: Alerts = Field(
+        default=(),
+        description="Alerts of the Rollout's namespace that act on a release if they began after "
+        "it; none starts while one fires. A change acts at once.",
+    )
     after_promotion: AfterPromotion = Field(
         default=AfterPromotion(), description="What stays live after a promotion."
     )
@@ -84,8 +95,7 @@ class RolloutSpec(ApiModel):
     suspend: bool = Field(default=False, description="No advance while true; rollback still works.")
 
     @model_validator(mode="after")
-    def _growing(self) -> Self:
-        weights = [s.weight for s in self.strategy.canary.steps if s.weight is not None]
-        if not weights or any(a >= b for a, b in pairwise(weights)):
-            raise ValueError("strategy.canary.steps: weights must grow from step to step")
+    def _judged(self) -> Self:
+        if self.strategy.blue_green is None and not self.analysis.metrics:
+            raise ValueError("canary and shadow need at least one metric in analysis.metrics")
         return self

@@ -21,6 +21,7 @@ class Phase(StrEnum):
     PROMOTING = "Promoting"
     PROMOTED = "Promoted"
     ROLLED_BACK = "RolledBack"
+    OBSERVED = "Observed"
 
     @classmethod
     def _missing_(cls, value: object) -> "Phase":
@@ -75,6 +76,12 @@ class Candidate(ApiModel):
     held_by: str = Field(
         default="", description="Metric whose Worse holds the release until a command."
     )
+    suspended_by: str = Field(
+        default="", description="Alert that holds the release until a command, in a sentence."
+    )
+    heard: tuple[str, ...] = Field(
+        default=(), description="Alerts in spite of which a command has let the release go on."
+    )
     condemned: str = Field(
         default="", description="Why it goes back to 0; set until all traffic is on stable."
     )
@@ -91,6 +98,9 @@ class Previous(ApiModel):
     version: str = Field(description="The version.")
     release: str = Field(default="", description="Release whose promotion replaced it.")
     until: datetime | None = Field(default=None, description="How long `undo` is offered.")
+    started: datetime | None = Field(
+        default=None, description="When that release started: later alerts undo it."
+    )
 
 
 class Refusal(ApiModel):
@@ -101,6 +111,13 @@ class Refusal(ApiModel):
     reason: str = Field(description="Why, in one word.")
     message: str = Field(default="", description="Why, in a sentence with its numbers.")
     at: datetime | None = Field(default=None, description="When it was refused.")
+
+
+class Observed(ApiModel):
+    """A version that has been observed as a shadow; it is not observed again until `retry`."""
+
+    version: str = Field(description="The version.")
+    release: str = Field(description="Release that observed it.")
 
 
 class Ended(ApiModel):
@@ -124,6 +141,13 @@ class StepStatus(ApiModel):
     """One step of the list that the strategy expands to."""
 
     weight: float | None = Field(default=None, description="Candidate's share, in percent.")
+    mirror: float | None = Field(
+        default=None, description="Share of stable's requests that are copied, in percent."
+    )
+    preview: bool = Field(
+        default=False, description="Only requests that the strategy matches get the candidate."
+    )
+    gate: str = Field(default="", description="What must agree before the release goes on.")
     approval: bool = Field(default=False, description="Waits for the command approve.")
     bake: str = Field(default="", description="Least time with data, a duration.")
     deadline: str = Field(default="", description="Wall time for the step, a duration.")
@@ -136,11 +160,24 @@ class StepStatus(ApiModel):
     )
     by: str = Field(default="", description="Who approved it.")
 
+    @property
+    def exposes(self) -> bool:
+        """Return whether the step is a state of the traffic, not something to wait for."""
+        return self.weight is not None or self.mirror is not None or self.preview
+
+    @property
+    def waits_for_people(self) -> bool:
+        """Return whether the step is an approval that nobody has given yet."""
+        return self.approval and self.state is not StepState.PASSED
+
 
 class TrafficStatus(ApiModel):
     """The traffic as decided, as read back, and as seen."""
 
     weight: float = Field(default=0, description="Candidate's share as decided, in percent.")
+    mirror: float = Field(
+        default=0, description="Share of stable's requests that are copied, in percent."
+    )
     read_back: float | None = Field(
         default=None, description="Candidate's share in the mesh's configuration, in percent."
     )
@@ -233,7 +270,7 @@ class RolloutStatus(ApiModel):
     observed_generation: int = Field(default=0, description="Generation of the spec that was seen.")
     phase: Phase = Field(
         default=Phase.IDLE,
-        description="Idle, Progressing, Waiting, Promoting, Promoted or RolledBack.",
+        description="Idle, Progressing, Waiting, Promoting, Promoted, RolledBack or Observed.",
     )
     message: str = Field(default="", description="What it is doing and why, in a sentence.")
     stable: Serving | None = None
@@ -242,6 +279,9 @@ class RolloutStatus(ApiModel):
     ended: Ended | None = None
     refused: tuple[Refusal, ...] = Field(
         default=(), description="Versions that are not tried again until `retry`."
+    )
+    observed: Observed | None = Field(
+        default=None, description="The version that a shadow has observed to its end."
     )
     proven: tuple[Proven, ...] = Field(
         default=(), description="Versions that may come back straight to 100 (`returnWithin`)."

@@ -32,14 +32,14 @@ def lines(told: Told) -> Iterator[str]:
 def head(setting: Setting) -> Iterator[str]:
     """Yield what was asked."""
     spec, traffic = setting.spec, setting.traffic
-    steps = len(spec.strategy.canary.steps)
+    steps = len(spec.strategy.steps)
     since = f" from weight {traffic.bad_from:g} on" if traffic.bad_from else ""
     yield (
         f"Rollout {setting.name}, version {spec.version}, {steps} step{'s' * (steps > 1)}, "
         f"{traffic.per_second:g} requests per second; stable {100 * traffic.stable_rate:g} % bad, "
         f"candidate {100 * traffic.candidate_rate:g} %{since}"
     )
-    if any(step.approval for step in spec.strategy.canary.steps):
+    if any(step.approval for step in spec.strategy.steps):
         wait = setting.approve_after
         yield f"approvals are given {f'after {format_duration(wait)}' if wait else 'at once'}"
 

@@ -1,7 +1,7 @@
-"""After a promotion: thresholds stay live and the old version stays a target of `undo`."""
+"""After a promotion: thresholds and alerts stay live, the old version a target of `undo`."""
 
 from penstock.api.v1alpha1.rollout_status import RolloutStatus
-from penstock.core.rollout import commands
+from penstock.core.rollout import alarms, commands
 from penstock.core.rollout.turn import Turn
 
 
@@ -12,6 +12,8 @@ def watch_promoted(status: RolloutStatus, turn: Turn) -> RolloutStatus:
         return status
     if previous.until is None or previous.until <= turn.now:
         return status.model_copy(update={"previous": None})
+    if alarm := alarms.undoes(status, turn):
+        return commands.undo(status, alarms.ALERT, alarm, turn)
     finding = turn.seen.analysis.worse
     if finding is not None and turn.seen.ready(previous.version) > 0:
         return commands.undo(status, "Worse", finding.why, turn)

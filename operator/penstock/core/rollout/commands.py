@@ -12,7 +12,7 @@ from penstock.api.v1alpha1.rollout_status import (
 )
 from penstock.core import plan
 from penstock.core.facts import Command
-from penstock.core.rollout import ending, first_sight
+from penstock.core.rollout import alarms, ending, first_sight
 from penstock.core.rollout.turn import Turn
 
 VERBS = ("abort", "approve", "promote", "retry", "undo", "adopt")
@@ -104,20 +104,24 @@ def _onward(status: RolloutStatus, command: Command) -> str:
 def _promote(status: RolloutStatus, command: Command, turn: Turn) -> Answer:
     if status.candidate is None or _onward(status, command):
         return _onward(status, command)
-    candidate = status.candidate.model_copy(update={"commanded": True, "held_by": ""})
+    going = alarms.dismissed(status.candidate, turn)
+    candidate = going.model_copy(update={"commanded": True, "held_by": ""})
     return status.model_copy(update={"candidate": candidate})
 
 
 def _approve(status: RolloutStatus, command: Command, turn: Turn) -> Answer:
     if status.candidate is None or _onward(status, command):
         return _onward(status, command)
+    if status.candidate.suspended_by:
+        going = alarms.dismissed(status.candidate, turn)
+        return status.model_copy(update={"candidate": going})
     index = status.candidate.step
     if not 0 <= index < len(status.steps):
         return "no step is running yet"
     step = status.steps[index]
-    if not step.approval and not status.candidate.held_by:
+    if step.exposes and not status.candidate.held_by:
         return f"step {index} does not wait for an approval"
-    state = StepState.PASSED if step.approval else step.state
+    state = step.state if step.exposes else StepState.PASSED
     return status.model_copy(
         update={
             "steps": plan.with_state(status.steps, index, state, by=command.by),
@@ -127,6 +131,10 @@ def _approve(status: RolloutStatus, command: Command, turn: Turn) -> Answer:
 
 
 def _retry(status: RolloutStatus, command: Command, turn: Turn) -> Answer:
+    observed = status.observed
+    if observed and observed.release == command.target.partition("/")[0]:
+        phase = status.phase if status.candidate else Phase.IDLE
+        return status.model_copy(update={"observed": None, "phase": phase})
     at_rest = status.contested and not any(r.reason == ending.CONTESTED for r in status.refused)
     if not at_rest and not any(_is_meant(r, command) for r in status.refused):
         return f"no refused version has the release {command.target}"

@@ -103,7 +103,7 @@ def _data(turn: Turn) -> Statement:
     if analysis.silence:
         return Statement("DataTrusted", False, "NoData", analysis.silence)
     if analysis.mistrust:
-        return Statement("DataTrusted", False, "WeightNotFollowed", analysis.mistrust)
+        return Statement("DataTrusted", False, analysis.mistrust_reason, analysis.mistrust)
     return Statement("DataTrusted", True, "Trusted", "")
 
 
@@ -130,7 +130,7 @@ def _traffic(status: RolloutStatus, turn: Turn) -> Statement:
     step, (middle, late) = status.steps[index], turn.seen.analysis.eta[index]
     left = plan.deadline(step) - (turn.now - (step.since or turn.now))
     text = f"about {_rough(middle)} more on this step, {_rough(late)} in nine of ten cases"
-    if step.weight is not None and middle > left:
+    if step.exposes and middle > left:
         return Statement(
             name, False, "DeadlineTooShort", f"{text}; the deadline is {step.deadline}"
         )
@@ -144,9 +144,9 @@ def _too_early(status: RolloutStatus, turn: Turn) -> str:
         middle, _ = turn.seen.analysis.eta.get(index, (None, None))
         if middle is None:
             return ""
-        if step.weight is not None and middle - began > plan.deadline(step):
+        if step.exposes and middle - began > plan.deadline(step):
             return (
-                f"by stable's traffic of the last hour weight {step.weight:g} needs about "
+                f"by stable's traffic of the last hour step {index} needs about "
                 f"{_rough(middle - began)}; its deadline is {step.deadline}"
             )
         began = middle

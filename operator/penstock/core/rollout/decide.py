@@ -14,6 +14,7 @@ from penstock.api.v1alpha1.rollout_status import (
 from penstock.core.facts import Analysis, Seen
 from penstock.core.rollout import (
     afterwards,
+    alarms,
     commands,
     conditions,
     contest,
@@ -82,6 +83,7 @@ def _lived(before: RolloutStatus, turn: Turn) -> RolloutStatus:
         first_sight.find_stable,
         contest.answer_edits,
         following.follow_version,
+        alarms.heed,
         progress.progress,
         afterwards.watch_promoted,
     ):
@@ -158,7 +160,8 @@ def _requeue(status: RolloutStatus, turn: Turn) -> timedelta | None:
     if candidate is not None:
         waiting = candidate.step < 0 or status.phase is Phase.PROMOTING or candidate.condemned
         return POLL / 5 if status.phase is Phase.PROMOTING else POLL if waiting else 10 * POLL
-    if status.stable is None or turn.seen.problems:
+    barred = status.phase is Phase.WAITING and alarms.bars(status, turn)
+    if status.stable is None or turn.seen.problems or barred:
         return POLL_PROBLEM
     if status.previous is not None and status.previous.until is not None:
         return max(status.previous.until - turn.now, timedelta(0)) + POLL / 10

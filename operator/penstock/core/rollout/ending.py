@@ -4,6 +4,7 @@ from penstock.api.v1alpha1.release import Outcome
 from penstock.api.v1alpha1.rollout_status import (
     Candidate,
     Ended,
+    Observed,
     Phase,
     Previous,
     Proven,
@@ -17,8 +18,9 @@ from penstock.core import plan
 from penstock.core.rollout.turn import Turn
 
 WORSE, NOT_READY, NO_DATA, INCONCLUSIVE = "Worse", "NotReady", "NoData", "Inconclusive"
+GATE_FAILED = "GateFailed"
 ABORTED, REVERTED, SUPERSEDED, CONTESTED = "Aborted", "Reverted", "Superseded", "Contested"
-DELETED = "Deleted"
+DELETED, RETURNED = "Deleted", "Returned"
 OUTCOMES = {
     ABORTED: Outcome.ABORTED,
     REVERTED: Outcome.REVERTED,
@@ -84,6 +86,30 @@ def end(status: RolloutStatus, candidate: Candidate, turn: Turn) -> RolloutStatu
     )
 
 
+def observe(status: RolloutStatus, turn: Turn) -> RolloutStatus:
+    """Return the status after a shadow: the copies end, what was seen is on record."""
+    candidate = status.candidate
+    if candidate is None:
+        return status
+    found = "; ".join(one.why for one in turn.seen.analysis.metrics if one.why)
+    message = f"{candidate.version} was observed as a shadow: {found or 'nothing was counted'}"
+    return status.model_copy(
+        update={
+            "phase": Phase.OBSERVED,
+            "candidate": None,
+            "observed": Observed(version=candidate.version, release=candidate.release),
+            "ended": Ended(
+                release=candidate.release,
+                outcome=Outcome.OBSERVED,
+                cause=str(turn.seen.analysis.verdict),
+                message=message,
+                at=turn.now,
+            ),
+            "traffic": TrafficStatus(weight=0, total=status.traffic.total),
+        }
+    )
+
+
 def _stopped(status: RolloutStatus, candidate: Candidate) -> tuple[object, ...]:
     if not 0 <= candidate.step < len(status.steps):
         return status.steps
@@ -92,7 +118,7 @@ def _stopped(status: RolloutStatus, candidate: Candidate) -> tuple[object, ...]:
 
 def _cause(candidate: Candidate) -> str:
     """Return why a candidate was promoted: by proof, by a command, or as a version known before."""
-    return "Commanded" if candidate.commanded else "Returned" if candidate.straight else "Proven"
+    return "Commanded" if candidate.commanded else RETURNED if candidate.straight else "Proven"
 
 
 def promote(status: RolloutStatus, turn: Turn) -> RolloutStatus:
@@ -116,7 +142,10 @@ def promote(status: RolloutStatus, turn: Turn) -> RolloutStatus:
             ),
             "candidate": None,
             "previous": Previous(
-                version=old.version, release=candidate.release, until=turn.now + keep
+                version=old.version,
+                release=candidate.release,
+                until=turn.now + keep,
+                started=candidate.since,
             ),
             "ended": Ended(
                 release=candidate.release,

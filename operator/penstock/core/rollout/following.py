@@ -8,7 +8,7 @@ from penstock.api.v1alpha1.rollout_status import (
 )
 from penstock.core import plan
 from penstock.core.facts import NO_PODS
-from penstock.core.rollout import ending
+from penstock.core.rollout import alarms, ending
 from penstock.core.rollout.turn import Turn
 
 
@@ -25,9 +25,20 @@ def follow_version(status: RolloutStatus, turn: Turn) -> RolloutStatus:
         return status.model_copy(update={"phase": Phase.PROMOTED if served else Phase.IDLE})
     if any(r.version == turn.spec.version for r in status.refused):
         return status.model_copy(update={"phase": Phase.ROLLED_BACK})
+    if _is_observed(status, turn):
+        return status.model_copy(update={"phase": Phase.OBSERVED})
     if turn.seen.problems or turn.spec.suspend or turn.seen.deleting:
         return status.model_copy(update={"phase": Phase.WAITING})
+    if alarms.bars(status, turn):
+        return status.model_copy(update={"phase": Phase.WAITING})
     return _start(status, turn)
+
+
+def _is_observed(status: RolloutStatus, turn: Turn) -> bool:
+    """Return whether a shadow has seen the wanted version to its end; a canary may release it."""
+    observed = status.observed
+    shadow = turn.spec.strategy.shadow is not None
+    return shadow and observed is not None and observed.version == turn.spec.version
 
 
 def _leave(status: RolloutStatus, turn: Turn) -> RolloutStatus:

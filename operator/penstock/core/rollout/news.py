@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.api.v1alpha1.rollout_status import Phase, RolloutStatus
+from penstock.core import plan
 from penstock.core.verdict import Verdict
 
 
@@ -52,8 +53,9 @@ def essence(status: RolloutStatus) -> dict[str, Any]:
     ]
     if status.candidate is None:
         content["texts"] = (status.message, *(c.message for c in status.conditions))
-    content["steps"] = [(s.weight, s.state, s.since, s.by) for s in status.steps]
-    content["traffic"] = (status.traffic.weight, status.traffic.total)
+    content["steps"] = [(s.weight, s.mirror, s.state, s.since, s.by) for s in status.steps]
+    traffic = status.traffic
+    content["traffic"] = (traffic.weight, traffic.mirror, traffic.total)
     if content["candidate"]:
         for name in ("images", "workloads"):
             del content["candidate"][name]
@@ -65,7 +67,8 @@ def essence(status: RolloutStatus) -> dict[str, Any]:
 def moves_forward(before: RolloutStatus, after: RolloutStatus) -> bool:
     """Return whether a step was entered: the record must be safe before that is written."""
     if before.candidate is None or after.candidate is None:
-        return before.candidate is not None and after.phase is Phase.PROMOTED
+        ends = after.phase in (Phase.PROMOTED, Phase.OBSERVED)
+        return before.candidate is not None and ends
     return after.candidate.step > before.candidate.step
 
 
@@ -76,4 +79,4 @@ def falls_back(before: RolloutStatus, after: RolloutStatus) -> bool:
         stable = [status.stable.version if status.stable else "" for status in (before, after)]
         return stable[0] != stable[1] == back
     gone = after.candidate is None and after.phase is not Phase.PROMOTED
-    return before.traffic.weight > 0 and gone
+    return plan.is_exposed(before) and gone

@@ -12,7 +12,7 @@ from penstock.api.v1alpha1.rollout_status import (
     StepStatus,
 )
 from penstock.core import plan
-from penstock.core.rollout import ending
+from penstock.core.rollout import ending, gates
 from penstock.core.rollout.turn import Turn
 from penstock.core.verdict import Verdict
 
@@ -54,7 +54,7 @@ def _note_facts(status: RolloutStatus, turn: Turn) -> RolloutStatus:
         return status
     ready = seen.ready(candidate.version) > 0
     unready_since = None if ready else candidate.unready_since or now
-    silent = bool(seen.analysis.silence) and status.traffic.weight > 0
+    silent = bool(seen.analysis.silence) and plan.is_exposed(status)
     silent_since = (candidate.silent_since or now) if silent else None
     recorded = candidate.recorded or seen.snapshot is not None
     if recorded and not candidate.recorded:
@@ -74,7 +74,7 @@ def _watch_over(status: RolloutStatus, turn: Turn) -> RolloutStatus:
         return status
     if finding := turn.seen.analysis.worse:
         return ending.condemn(status, ending.WORSE, finding.why)
-    if message := _unready_too_long(candidate, status.traffic.weight > 0, turn):
+    if message := _unready_too_long(candidate, plan.is_exposed(status), turn):
         return ending.condemn(status, ending.NOT_READY, message)
     if message := _silent_too_long(candidate, turn):
         return ending.condemn(status, ending.NO_DATA, message)
@@ -132,8 +132,8 @@ def stopped(status: RolloutStatus, candidate: Candidate, turn: Turn) -> str:
         return turn.lost
     if turn.spec.suspend:
         return "suspended by spec.suspend"
-    if candidate.held_by:
-        return f"held by {candidate.held_by}; say approve, promote or abort"
+    if held := candidate.suspended_by or candidate.held_by:
+        return f"held by {held}; say approve, promote or abort"
     if candidate.step < 0 and seen.ready(candidate.version) == 0:
         return f"waiting for a ready pod of {candidate.version}"
     return _short_of_stable(status, candidate, turn)
@@ -166,32 +166,35 @@ def may_take_traffic(candidate: Candidate, turn: Turn) -> bool:
 def _enter(status: RolloutStatus, index: int, turn: Turn) -> RolloutStatus:
     """Return the status at the step of that index: a weight in force, or an approval asked."""
     if index >= len(status.steps):
-        return _to_full(status, turn)
+        return _after_last(status, turn)
     step, candidate = status.steps[index], status.candidate
     if candidate is None or not candidate.recorded:
         return status.model_copy(update={"phase": Phase.PROGRESSING})
-    if step.weight is not None and not may_take_traffic(candidate, turn):
+    if step.exposes and not may_take_traffic(candidate, turn):
         return status.model_copy(update={"phase": Phase.PROGRESSING})
     update: dict[str, object] = {
         "steps": plan.with_state(status.steps, index, StepState.RUNNING, since=turn.now),
-        "phase": Phase.WAITING if step.approval else Phase.PROGRESSING,
+        "phase": Phase.PROGRESSING if step.exposes else Phase.WAITING,
     }
-    if step.weight is not None:
-        update["traffic"] = status.traffic.model_copy(
-            update={"weight": step.weight, "observed_share": None}
-        )
+    if step.exposes:
+        shares = {"weight": step.weight or 0.0, "mirror": step.mirror or 0.0}
+        update["traffic"] = status.traffic.model_copy(update=shares | {"observed_share": None})
     return _with(status.model_copy(update=update), step=index)
 
 
 def _work_on(
     status: RolloutStatus, candidate: Candidate, step: StepStatus, turn: Turn
 ) -> RolloutStatus:
-    if step.approval and step.state is not StepState.PASSED:
+    if step.waits_for_people:
         return status.model_copy(update={"phase": Phase.WAITING})
-    following = candidate.step + 1
-    last_weight = plan.weight_step(status.steps, candidate.step)
-    if _proven(status, last_weight, turn):
-        return _enter(_passed(status, candidate.step), following, turn)
+    if step.gate and step.state is not StepState.PASSED:
+        status = gates.ask(status, step, turn)
+        step = status.steps[candidate.step]
+        if step.state is not StepState.PASSED:
+            return gates.at_deadline(status, step, turn)
+    in_force = plan.traffic_step(status.steps, candidate.step)
+    if _proven(status, in_force, turn):
+        return _enter(_passed(status, candidate.step), candidate.step + 1, turn)
     return _at_deadline(status, step, turn)
 
 
@@ -204,27 +207,40 @@ def _proven(status: RolloutStatus, index: int, turn: Turn) -> bool:
     """Return whether the weight in force has baked and is Safe for the next exposure, now."""
     if index < 0:
         return True
-    candidate, analysis = status.candidate, turn.seen.analysis
-    waved = (
-        candidate is not None
-        and not status.steps[candidate.step].approval
-        and bool(status.steps[candidate.step].by)
-    )
-    ready = candidate is not None and turn.seen.ready(candidate.version) > 0
-    safe = analysis.verdict is Verdict.SAFE or waved
-    return (
-        turn.seen.route.as_wanted
-        and ready
-        and safe
-        and analysis.baked >= plan.bake(status.steps[index])
-    )
+    candidate, step = status.candidate, status.steps[index]
+    if candidate is None or not turn.seen.route.as_wanted:
+        return False
+    if turn.seen.ready(candidate.version) == 0:
+        return False
+    return _safe(status, index, turn) and _baked(step, turn) >= plan.bake(step)
+
+
+def _safe(status: RolloutStatus, index: int, turn: Turn) -> bool:
+    """Return whether the step in force may be left: proven, waved through, or only looked at."""
+    candidate, verdict = status.candidate, turn.seen.analysis.verdict
+    if candidate is not None and _waved(status.steps[candidate.step]):
+        return True
+    looked_at = turn.rules.strategy.shadow or plan.is_partial(turn.rules, index)
+    if status.steps[index].preview or looked_at:
+        return verdict in (Verdict.SAFE, Verdict.LEARNING)
+    return verdict is Verdict.SAFE
+
+
+def _waved(step: StepStatus) -> bool:
+    return step.exposes and bool(step.by)
+
+
+def _baked(step: StepStatus, turn: Turn) -> timedelta:
+    """Return the time with data on a step; of a preview, in which nothing is compared, its time."""
+    if not step.preview:
+        return turn.seen.analysis.baked
+    since = max(step.since or turn.now, turn.seen.route.since or turn.now)
+    return max(turn.now - since - turn.seen.propagation, timedelta(0))
 
 
 def _at_deadline(status: RolloutStatus, step: StepStatus, turn: Turn) -> RolloutStatus:
     over = (
-        step.weight is not None
-        and step.since is not None
-        and (turn.now - step.since >= plan.deadline(step))
+        step.exposes and step.since is not None and (turn.now - step.since >= plan.deadline(step))
     )
     if not over:
         return status.model_copy(update={"phase": Phase.PROGRESSING})
@@ -244,6 +260,13 @@ def _has_data(turn: Turn) -> bool:
     return looked and analysis.verdict in (Verdict.SAFE, Verdict.LEARNING)
 
 
+def _after_last(status: RolloutStatus, turn: Turn) -> RolloutStatus:
+    """Return the status after the last step: all traffic, or the end of what was observed."""
+    if turn.rules.strategy.shadow is None:
+        return _to_full(status, turn)
+    return ending.observe(status, turn)
+
+
 def _to_full(status: RolloutStatus, turn: Turn) -> RolloutStatus:
     candidate = status.candidate
     if candidate is None or not may_take_traffic(candidate, turn):
@@ -252,7 +275,8 @@ def _to_full(status: RolloutStatus, turn: Turn) -> RolloutStatus:
         s if s.state is StepState.PASSED else s.model_copy(update={"state": StepState.SKIPPED})
         for s in status.steps
     )
-    traffic = status.traffic.model_copy(update={"weight": 100.0, "observed_share": None})
+    full = {"weight": 100.0, "mirror": 0.0, "observed_share": None}
+    traffic = status.traffic.model_copy(update=full)
     return _with(
         status.model_copy(update={"phase": Phase.PROMOTING, "traffic": traffic, "steps": steps}),
         step=len(status.steps),

@@ -64,6 +64,16 @@ class Target:
         return f"penstock-{self.namespace}-{self.rollout}"
 
     @property
+    def route_pattern(self) -> str:
+        """Return an expression that the names of the routes fit, as proxies report them.
+
+        Behind a delegate a proxy puts the name of the root's route before ours.
+        """
+        if self.route.existing is not None:
+            return "|".join(re.escape(name) for name in self.route.existing.http)
+        return f"(.+-)?{self.route_name}"
+
+    @property
     def destination_rule(self) -> str:
         """Return the name of the DestinationRule that carries our subsets."""
         return f"{self.rollout}-penstock"
