@@ -405,3 +405,30 @@ def release(cluster, number):
 
 def seconds(number):
     return timedelta(seconds=number)
+
+
+class Http:
+    """Servers that answer with a status, or with a sentence why they do not."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.asked = []
+
+    async def status(self, url, timeout):
+        self.asked.append((url, timeout))
+        if not self.answers:
+            return "no answer within 5 s"
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+class Notices:
+    """Those who are told of releases: keeps what it was shown."""
+
+    def __init__(self):
+        self.heeded, self.forgotten = [], []
+
+    def heed(self, rollout, spec, status, now):
+        self.heeded.append((key_of(rollout), status))
+
+    def forget(self, key):
+        self.forgotten.append(key)

@@ -1,8 +1,14 @@
 """What `penstock replay --prometheus` reads before it asks: files and times."""
 
+import json
+import re
+import threading
 from datetime import UTC, datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs, urlparse
 
+import numpy as np
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -173,3 +179,89 @@ def test_a_moment_may_be_in_iso_8601_and_is_in_utc_unless_it_says_so(text, momen
 def test_what_is_no_time_says_what_to_write(text):
     with pytest.raises(past.PastError, match="is no time: write 2026-11-24T09:00:00Z, or -2h"):
         past.moment(text)
+
+
+# ---- what Prometheus remembers -----------------------------------------------------------------
+
+MEAN = {
+    "apiVersion": "penstock.dev/v1alpha1",
+    "kind": "MetricTemplate",
+    "metadata": {"name": "revenue"},
+    "spec": {
+        "better": "Higher",
+        "mean": {
+            "sum": 'v_sum{destination_canonical_revision!="",$variant}',
+            "count": 'v_count{destination_canonical_revision!="",$variant}',
+            "sumOfSquares": 'v_squares{destination_canonical_revision!="",$variant}',
+        },
+    },
+}
+END = datetime(2026, 11, 24, 9, tzinfo=UTC)
+
+
+class Remembered(BaseHTTPRequestHandler):
+    """Answers range queries with counters of six pods; v2 is worth `worth`, v1 5 an answer."""
+
+    worth = 5.0
+
+    def do_GET(self):
+        asked = {name: one[0] for name, one in parse_qs(urlparse(self.path).query).items()}
+        begin, end, step = (float(asked[name]) for name in ("start", "end", "step"))
+        times = np.arange(begin, end + step / 2, step)
+        version = re.search(r'destination_canonical_revision="(v\d)"', asked["query"])[1]
+        mean = 5.0 if version == "v1" else self.worth
+        rows = []
+        for name in dict.fromkeys(re.findall(r'"((?:own|given)/\w+)"', asked["query"])):
+            for pod in "abcdef":
+                labels = {"penstock": name, "job": "pods", "instance": pod, "pod": pod}
+                values = self.counter(name.partition("/")[2], mean, times, pod)
+                rows.append({"metric": labels, "values": values})
+        body = {"status": "success", "data": {"resultType": "matrix", "result": rows}}
+        text = json.dumps(body).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def counter(self, row, mean, times, pod):
+        """600 answers a minute and pod; their mean differs a little from minute to minute."""
+        minutes = times / 60 - times[0] // 60
+        noise = np.random.default_rng((ord(pod), int(10 * mean))).normal(0, 0.2, len(times))
+        level = {"total": 1.0, "sum": mean + noise, "squares": 2 * mean**2}[row]
+        grown = np.cumsum(600 * np.diff(minutes, prepend=minutes[0]) * level)
+        return [[at, f"{value}"] for at, value in zip(times.tolist(), grown, strict=True)]
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture
+def prometheus():
+    """Return the address of a server that remembers a mean."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Remembered)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize(("worth", "verdict"), [(5.0, "Safe"), (3.0, "Worse")])
+def test_a_mean_is_judged_by_what_prometheus_remembers(worth, verdict, prometheus, rollout):
+    Remembered.worth = worth
+    metric = {"template": "revenue", "maxDecrease": 15}
+    analysis = {"interval": "60s", "warmUp": "0s", "metrics": [metric]}
+    file = rollout(manifest(analysis=analysis), MEAN)
+    times = ("--from", (END - timedelta(minutes=40)).isoformat(), "--to", END.isoformat())
+    versions = ("--stable", "v1", "--candidate", "v2", "--weight", "50")
+    options = ("replay", "--prometheus", prometheus, "-f", str(file), *versions, *times)
+    result = CliRunner().invoke(app, options)
+    assert result.exit_code == 0, result.stderr
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(lines) == 40
+    assert lines[-1]["stream"] == "revenue"
+    assert lines[-1]["verdict"] == verdict, lines[-1]["why"] + result.stderr
+    told = re.match(r"revenue: candidate ([\d.]+) \(.*stable ([\d.]+) \(", lines[-1]["why"])
+    assert [float(one) for one in told.groups()] == pytest.approx([worth, 5.0], rel=0.02)

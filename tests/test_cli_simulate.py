@@ -242,3 +242,37 @@ def test_help_teaches_with_an_example_that_is_not_wrapped():
     )
     assert example in text.splitlines()
     assert "Exit codes: 0 done, 2 the input cannot be used, 3 see --fail-below." in text
+
+
+# ---- means -------------------------------------------------------------------------------------
+
+MEAN = """better: Higher
+  mean: {sum: "v_sum{$variant}", count: "v_count{$variant}"}
+"""
+
+
+def with_mean():
+    """Return a Rollout that is judged by a mean, and its template."""
+
+    def change(rollout):
+        metric = {"template": "errors", "name": "revenue", "maxDecrease": 15}
+        rollout["spec"]["analysis"]["metrics"] = [metric]
+
+    return manifest(change) + TEMPLATE + "  " + MEAN
+
+
+def test_a_mean_is_played_as_a_mean():
+    low = simulate(*GOOD, "--stable-mean", "5", "--candidate-mean", "2.5", text=with_mean())
+    lines = low.stdout.splitlines()
+    assert low.exit_code == 0
+    assert lines[1] == (
+        "answers of stable are worth 5 in the mean (deviation 5), the candidate's 2.5"
+    )
+    assert "rolled back        Worse: revenue: candidate 2.4" in lines[3]
+    assert "promoted 100 %" in simulate(*GOOD, text=with_mean()).stdout
+
+
+def test_a_mean_of_zero_is_refused():
+    result = simulate(*GOOD, "--deviation", "0", text=with_mean())
+    assert result.exit_code == 2
+    assert "must be greater than 0" in result.stderr

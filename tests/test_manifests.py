@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from penstock.api.configuration import load
+from penstock.core.rollout.commands import VERBS
 from tests.bed.operator import REPOSITORY
 
 MANIFESTS = REPOSITORY / "manifests"
@@ -47,6 +48,28 @@ def test_the_components_can_be_added(bed, tmp_path):
     made = rendered(bed, tmp_path)
     assert [m["metadata"]["name"] for m in of_kind(made, "PodMonitor")] == ["penstock"]
     assert [m["metadata"]["name"] for m in of_kind(made, "Role")] == ["penstock-sticky"]
+
+
+def test_the_component_for_alerts_listens_where_its_service_sends(bed, tmp_path):
+    """It replaces the configuration file: nothing but the receiver may differ from the base."""
+    up = "/".join([".."] * len(tmp_path.relative_to("/").parts))
+    base = "/".join([up, *MANIFESTS.relative_to("/").parts])
+    component = f"{base}/components/alert-receiver"
+    text = OVERLAY.format(base=f"{base}/base", components=component)
+    (tmp_path / "kustomization.yaml").write_text(text)
+    made, before = rendered(bed, tmp_path), rendered(bed, MANIFESTS / "base")
+    settings = load(of_kind(made, "ConfigMap")[0]["data"]["config.yaml"])
+    receiver = settings.alert_receiver
+    assert settings.model_copy(update={"alert_receiver": None}) == load(
+        of_kind(before, "ConfigMap")[0]["data"]["config.yaml"]
+    )
+    container = of_kind(made, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    (service,) = (m for m in of_kind(made, "Service") if m["metadata"]["name"] == "penstock-alerts")
+    (port,) = service["spec"]["ports"]
+    assert (port["port"], ports[port["targetPort"]]) == (receiver.port, receiver.port)
+    folders = [mount["mountPath"] for mount in container["volumeMounts"]]
+    assert receiver.token_file.rpartition("/")[0] in folders
 
 
 def test_the_operator_runs_without_privileges(bed):
@@ -108,10 +131,12 @@ def test_no_right_is_a_wildcard_or_reaches_secrets_or_the_rights_of_others(bed):
 
 
 def test_users_get_their_rights_with_the_roles_of_the_cluster(bed):
-    added = {"view": set(), "edit": set()}
+    added = {"view": set(), "edit": set(), "admin": set()}
     for role in of_kind(rendered(bed, MANIFESTS / "base"), "ClusterRole"):
         for label in role["metadata"].get("labels", {}):
             for rule in role["rules"]:
                 added[label.rpartition("-")[2]] |= set(rule["verbs"])
     assert added["view"] == {"get", "list", "watch"}
-    assert added["edit"] == {"get", "list", "watch", "create", "update", "patch", "delete"}
+    commands = {"abort", "retry", "undo"}
+    assert added["edit"] - commands == {*added["view"], "create", "update", "patch", "delete"}
+    assert added["admin"] | commands == set(VERBS)

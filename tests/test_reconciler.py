@@ -4,16 +4,19 @@ from datetime import timedelta
 
 import pytest
 
+from penstock.alarms import Alarms
 from penstock.arms import Arms
 from penstock.core.kinds import DESTINATION_RULE, RELEASE, ROLLOUT, VIRTUAL_SERVICE, Key
 from penstock.effects import Effects
 from penstock.gatherer import Gatherer
+from penstock.gates import Gates
 from penstock.observer import Observer
 from penstock.obstacles import Obstacles
 from penstock.ports import ConflictError, TransientError
 from penstock.reconciler import Reconciler
 from penstock.releases import Releases
 from penstock.sighting import Sighting
+from penstock.slots import Slots
 from penstock.workloads import Workloads
 from penstock.world import Settings
 from tests import fakes
@@ -37,6 +40,9 @@ class Stage:
     def start(self):
         """Start the operator with an empty memory."""
         observer = Observer(self.metrics)
+        self.woken = []
+        wake = lambda key, *, urgent=False: self.woken.append((key, urgent))  # noqa: E731
+        self.alarms = Alarms(lambda: self.cluster.known(ROLLOUT), wake, self.clock)
         names = frozenset({"prometheus"})
         gatherer = Gatherer(
             self.cluster,
@@ -44,10 +50,16 @@ class Stage:
             Workloads(self.cluster),
             Obstacles(self.cluster, SETTINGS.catalogue, names),
             Sighting(observer, Arms(observer), SETTINGS.propagation),
+            self.alarms,
+            Gates(fakes.Http(), self.cluster, self.cluster),
+            Slots(),
         )
         effects = Effects(self.cluster, self.cluster, SETTINGS.propagation)
         releases = Releases(self.cluster, self.cluster)
-        self.reconciler = Reconciler(gatherer, effects, releases, self.reports, self.clock)
+        self.notices = fakes.Notices()
+        self.reconciler = Reconciler(
+            gatherer, effects, releases, self.reports, self.clock, self.notices
+        )
 
     def change(self, **spec):
         """Change the spec, as a user does."""

@@ -16,22 +16,32 @@ from kubernetes.aio import client, config
 from kubernetes.aio.config.config_exception import ConfigException
 
 from penstock import handlers, health
+from penstock.adapters.alertmanager import Polls
+from penstock.adapters.http import Http
 from penstock.adapters.kubernetes import Kubernetes
+from penstock.adapters.notifications import Post
 from penstock.adapters.prometheus import Prometheus
+from penstock.alarm_metrics import AlarmMetrics
+from penstock.alarms import Alarms
 from penstock.api.configuration import Configuration, ConfigurationError, LogFormat, load
 from penstock.api.v1alpha1.rollout import OnDelete
 from penstock.arms import Arms
 from penstock.cache import Cache
-from penstock.core.kinds import Manifest, key_of
+from penstock.core.kinds import ROLLOUT, Manifest, key_of
 from penstock.effects import Effects
+from penstock.gates import Gates
 from penstock.gatherer import Gatherer
 from penstock.loops import Loops
+from penstock.notification_metrics import NotificationMetrics
+from penstock.notifier import Notifier
 from penstock.observer import Observer
 from penstock.obstacles import Obstacles
 from penstock.ports import TransientError
+from penstock.receiver import Receiver
 from penstock.reconciler import Reconciler
 from penstock.releases import Releases
 from penstock.sighting import Sighting
+from penstock.slots import Slots
 from penstock.telemetry import Metrics, Telemetry
 from penstock.workloads import Workloads
 from penstock.world import Settings
@@ -54,6 +64,10 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _log(form: LogFormat) -> None:
@@ -84,33 +98,59 @@ class Operator:
         self.cache, self.metrics = Cache(), Metrics()
         kubernetes = Kubernetes(api, self.cache, self.metrics.timing)
         self.telemetry = Telemetry(self.metrics, kubernetes)
-        prometheus = Prometheus(configuration.connections, self.telemetry.timing)
+        connections = configuration.of_kind("prometheus")
+        prometheus = Prometheus(connections, self.telemetry.timing)
         settings = Settings(
             propagation=configuration.propagation_delay,
             cluster_domain=configuration.cluster_domain,
             root_namespace=configuration.mesh_root_namespace,
             catalogue=configuration.catalogue_namespace,
+            gate_hosts=frozenset(configuration.gates.allow),
         )
+        self.http = Http()
         observer = Observer(prometheus)
-        names = frozenset(configuration.connections)
+        names = frozenset(connections)
         gatherer = Gatherer(
             kubernetes,
             settings,
             Workloads(kubernetes),
-            Obstacles(kubernetes, settings.catalogue, names),
+            Obstacles(kubernetes, settings.catalogue, names, configuration.heard_namespaces()),
             Sighting(observer, Arms(observer), settings.propagation),
+            self._alarms(),
+            Gates(self.http, kubernetes, kubernetes, lambda key: self.loops.wake(key)),
+            Slots(configuration.max_concurrent_releases),
         )
         self.effects = Effects(kubernetes, kubernetes, settings.propagation)
         releases = Releases(kubernetes, kubernetes)
+        self.notifier = self._notifier(kubernetes)
         self.reconciler = Reconciler(
-            gatherer, self.effects, releases, self.telemetry, lambda: datetime.now(UTC)
+            gatherer, self.effects, releases, self.telemetry, _now, self.notifier
         )
         self.loops = Loops(self.cache, self.reconciler, self.telemetry)
+
+    def _notifier(self, kubernetes: Kubernetes) -> Notifier:
+        allowed = frozenset(self.configuration.notifications.allow)
+        self.post = Post(allowed)
+        metrics = NotificationMetrics(self.metrics.registry)
+        return Notifier(kubernetes, self.post, self.telemetry, metrics, _now, allowed)
+
+    def _alarms(self) -> Alarms:
+        """Return the book of alerts, with the receiver and the polls that fill it."""
+        alarms = Alarms(
+            rollouts=lambda: self.cache.all(ROLLOUT),
+            wake=lambda key, *, urgent=False: self.loops.wake(key, urgent=urgent),
+            clock=_now,
+        )
+        metrics, settings = AlarmMetrics(self.metrics.registry), self.configuration.alert_receiver
+        self.receiver = Receiver(settings, alarms.told, metrics, _now) if settings else None
+        managers = self.configuration.of_kind("alertmanager")
+        self.polls = Polls(managers, alarms.shown, metrics, _now)
+        return alarms
 
     async def removed(self, manifest: Manifest) -> None:
         """Clean up after a Rollout that is gone: what no owner reference can reach."""
         spec = manifest.get("spec", {})
-        sticky = spec.get("traffic", {}).get("sticky")
+        sticky = spec.get("traffic", {}).get("sticky", {}).get("header")
         if spec.get("onDelete") != OnDelete.REMOVE_ROUTES or not sticky:
             return
         key, root = key_of(manifest), self.configuration.mesh_root_namespace
@@ -130,10 +170,19 @@ class Operator:
         )
         runner = await health.serve(self.configuration.health_port, ready)
         events = asyncio.create_task(self.telemetry.send_events())
+        self.polls.start()
         try:
+            if self.receiver:
+                await self.receiver.start()
             await self._watch(ready, stop)
         finally:
+            if self.receiver:
+                await self.receiver.stop()
+            await self.polls.stop()
             await self.loops.end_all()
+            await self.notifier.stop()
+            await self.post.close()
+            await self.http.close()
             events.cancel()
             await runner.cleanup()
 
@@ -175,7 +224,11 @@ def main(
         typer.echo(f"{config_file}: {error}", err=True)
         raise typer.Exit(2) from error
     _log(configuration.log_format)
-    asyncio.run(_run(configuration))
+    try:
+        asyncio.run(_run(configuration))
+    except ConfigurationError as error:
+        typer.echo(f"{config_file}: {error}", err=True)
+        raise typer.Exit(2) from error
 
 
 def entry() -> None:

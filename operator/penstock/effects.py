@@ -4,7 +4,8 @@ Each effect is desired state computed from the status alone, so any of them may 
 and is made again by the next turn. Order: make before break, and a rollback before anything else.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,9 +21,9 @@ from penstock.core.kinds import (
     Manifest,
     key_of,
 )
-from penstock.core.traffic import destination_rule, envoy_filter, shares, virtual_service
+from penstock.core.traffic import destination_rule, envoy_filter, virtual_service
 from penstock.core.traffic.shares import Wanted
-from penstock.core.traffic.target import ROLLED_BACK_MARK
+from penstock.core.traffic.target import ROLLED_BACK_MARK, Place
 from penstock.gatherer import FINALIZER, subsets_in_force
 from penstock.ports import Objects, Writes
 from penstock.world import World
@@ -57,28 +58,31 @@ class Effects:
         """Bring the mesh to what the status calls for; return when to go on, None when done."""
         if world.untouchable or status.stable is None:
             return None
-        want = shares.wanted(status, world.double)
-        if want is None or (world.seen.deleting and world.objects.virtual_service is None):
+        want = world.wanted(status)
+        if want is None or (world.seen.deleting and not world.objects.virtual_services):
             return None
         at_once = not status.yielded and not _fresh(world, want)
-        routed = at_once and await self._route(world, status, want, now)
+        routed = at_once and await self._routes(world, status, want, now)
         stale = await self._destination_rule(world, status, now)
         filtered = await self._envoy_filter(world, status)
         if status.yielded:
             return None
-        routed = routed or await self._route(world, status, want, now)
+        routed = routed or await self._routes(world, status, want, now)
         settled = routed and filtered and not stale
         return None if settled else SOON
 
     def moves_route(self, world: World, status: RolloutStatus, now: datetime) -> bool:
-        """Return whether the route is to be written now."""
-        want, live = shares.wanted(status, world.double), world.objects.virtual_service
+        """Return whether a route is to be written now."""
+        return bool(self._to_write(world, status, now))
+
+    def _to_write(self, world: World, status: RolloutStatus, now: datetime) -> tuple[Place, ...]:
+        """Return the VirtualServices that are to be written now."""
+        want = world.wanted(status)
         if world.untouchable or want is None or status.yielded or status.stable is None:
-            return False
-        if live is None and (world.seen.deleting or not world.target.owned):
-            return False
-        route = virtual_service.read(live, want, world.target, status.stable.version)
-        return not route.as_wanted and self._may_name(world, want, now)
+            return ()
+        if not self._may_name(world, want, now):
+            return ()
+        return tuple(place for place in _unlike(world, status, want) if _may_write(world, place))
 
     async def _destination_rule(self, world: World, status: RolloutStatus, now: datetime) -> bool:
         """Make the subsets; return whether there are still some that must go later."""
@@ -89,7 +93,7 @@ class Effects:
         there = destination_rule.subset_versions(live, target)
         if world.seen.deleting and status.stable.version in there:
             return False
-        named = [version for version in world.seen.route.shares if version]
+        named = sorted(world.seen.route.named)
         retired = [v for v in dict.fromkeys((*there, *named)) if v not in needed]
         keep = bool(retired) and not self._may_retire(world, status, retired, now)
         versions = [*needed, *retired] if keep else needed
@@ -103,7 +107,7 @@ class Effects:
     ) -> bool:
         """Return whether no proxy can still be sending to a subset of these versions."""
         route = world.seen.route
-        named = any(version in route.shares for version in retired)
+        named = any(version in route.named for version in retired)
         settled = route.since is None or route.since + 2 * self.propagation <= now
         return route.exists and not named and settled and status.candidate is None
 
@@ -123,17 +127,15 @@ class Effects:
             await self._put(ENVOY_FILTER, manifest, live)
         return True
 
-    async def _route(
+    async def _routes(
         self, world: World, status: RolloutStatus, want: Wanted, now: datetime
     ) -> bool:
-        """Write the route if it is not as wanted and may be; return whether it is as wanted."""
-        target, live = world.target, world.objects.virtual_service
+        """Write the routes that are not as wanted and may be; return whether all are as wanted."""
+        unlike, to_write = _unlike(world, status, want), self._to_write(world, status, now)
         stable = status.stable.version if status.stable else ""
-        if self.moves_route(world, status, now):
-            await self._write_route(world, want, virtual_service.marks(target, stable))
-            return True
-        nothing = live is None and not target.owned
-        return nothing or virtual_service.read(live, want, target, stable).as_wanted
+        await self._write_routes(world, want, to_write, stable, {})
+        left = [place for place in unlike if place not in to_write]
+        return not any(_may_write(world, place) for place in left)
 
     def _may_name(self, world: World, want: Wanted, now: datetime) -> bool:
         """Return whether every version that is new to the route has a subset in force."""
@@ -142,23 +144,47 @@ class Effects:
             world.objects, world.target, fresh, now - self.propagation
         )
 
-    async def _write_route(self, world: World, want: Wanted, marks: Mapping[str, str]) -> None:
-        target, live = world.target, world.objects.virtual_service
-        change = virtual_service.change(live, want, target, marks)
+    async def _write_routes(
+        self,
+        world: World,
+        want: Wanted,
+        places: Iterable[Place],
+        stable: str,
+        more: Mapping[str, str],
+    ) -> None:
+        """Write several VirtualServices, all at once: one that fails must not stop the others.
+
+        Raises:
+            TransientError: One could not be written; the next turn writes it.
+        """
+        writes = (
+            self._write_route(
+                world, want, place, {**virtual_service.marks(world.target, place, stable), **more}
+            )
+            for place in places
+        )
+        results = await asyncio.gather(*writes, return_exceptions=True)
+        failed = [one for one in results if isinstance(one, BaseException)]
+        if failed:
+            raise failed[0]
+
+    async def _write_route(
+        self, world: World, want: Wanted, place: Place, marks: Mapping[str, str]
+    ) -> None:
+        live = world.objects.virtual_services.get(place.name)
+        change = virtual_service.change(live, want, world.target, place, marks)
         if change.manifest is not None:
             await self._put(VIRTUAL_SERVICE, change.manifest, live)
             return
-        if live is None or not change.routes:
+        if live is None or not (change.lists or marks):
             return
-        operations = [
-            {"op": "replace", "path": f"/spec/http/{index}/route", "value": entries}
-            for index, entries in change.routes
+        operations: list[dict[str, Any]] = [
+            {"op": "replace", "path": f"/spec/{protocol}", "value": routes}
+            for protocol, routes in change.lists.items()
         ]
         if marks:
             annotations = {**live["metadata"].get("annotations", {}), **marks}
-            operations.append(
-                {"op": "add", "path": "/metadata/annotations", "value": annotations}  # type: ignore[dict-item]
-            )
+            operations.append({"op": "add", "path": "/metadata/annotations", "value": annotations})
         await self.writes.patch(
             VIRTUAL_SERVICE, key_of(live), operations, live["metadata"]["resourceVersion"]
         )
@@ -170,16 +196,22 @@ class Effects:
 
         The mark wins at the next read, so nobody gives the traffic back.
         """
-        want = shares.wanted(status, world.double)
+        want = world.wanted(status)
         left = world.status.candidate or world.status.previous
         if want is None or left is None or not self._may_name(world, want, now):
             return
+        mark = f"{left.release}:"
+        lives = world.objects.virtual_services
+        unlike = _unlike(world, status, want)
+        places = [
+            place
+            for place in world.target.places
+            if place in unlike or not _mark_of(lives.get(place.name)).startswith(mark)
+        ]
         stable = status.stable.version if status.stable else ""
-        route = virtual_service.read(world.objects.virtual_service, want, world.target, stable)
-        if route.as_wanted and route.rolled_back.startswith(f"{left.release}:"):
-            return
-        marks = virtual_service.marks(world.target, stable)
-        await self._write_route(world, want, {**marks, ROLLED_BACK_MARK: f"{left.release}: {why}"})
+        await self._write_routes(
+            world, want, places, stable, {ROLLED_BACK_MARK: f"{left.release}: {why}"}
+        )
 
     async def remove_filter(self, namespace: str, name: str, root_namespace: str) -> None:
         """Delete the EnvoyFilter of a Rollout that is gone and whose routes go with it."""
@@ -207,8 +239,30 @@ class Effects:
 
 
 def _fresh(world: World, want: Wanted) -> set[str]:
-    """Return the versions that the route does not name yet; without any, nothing is waited for."""
-    return {version for version in want.versions if version not in world.seen.route.shares}
+    """Return the versions that no route names yet; without any, nothing is waited for."""
+    return {version for version in want.versions if version not in world.seen.route.named}
+
+
+def _unlike(world: World, status: RolloutStatus, want: Wanted) -> tuple[Place, ...]:
+    """Return the VirtualServices that are not as wanted."""
+    target, lives = world.target, world.objects.virtual_services
+    stable = status.stable.version if status.stable else ""
+    return tuple(
+        place
+        for place in target.places
+        if not virtual_service.read(lives.get(place.name), want, target, place, stable).as_wanted
+    )
+
+
+def _may_write(world: World, place: Place) -> bool:
+    """Return whether a VirtualService is there, or is ours to make."""
+    there = place.name in world.objects.virtual_services
+    return there or (place.owned and not world.seen.deleting)
+
+
+def _mark_of(live: Manifest | None) -> str:
+    notes = live["metadata"].get("annotations", {}) if live else {}
+    return str(notes.get(ROLLED_BACK_MARK, ""))
 
 
 def _lean(value: Any) -> Any:  # noqa: ANN401

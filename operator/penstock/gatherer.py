@@ -5,24 +5,30 @@ from datetime import datetime
 
 from penstock.api.v1alpha1.rollout import OnDelete, RolloutSpec
 from penstock.api.v1alpha1.rollout_status import RolloutStatus
-from penstock.core import pods, problems
+from penstock.core import gates as core_gates
+from penstock.core import pods, route_problems
 from penstock.core.facts import Problem, Seen
+from penstock.core.gates import Asker
 from penstock.core.kinds import (
     DESTINATION_RULE,
     ENVOY_FILTER,
     RELEASE,
+    ROLLOUT,
     VIRTUAL_SERVICE,
     Key,
     Manifest,
     key_of,
 )
-from penstock.core.rollout import commands, ending
-from penstock.core.traffic import destination_rule, envoy_filter, shares, virtual_service
+from penstock.core.rollout import alarms, commands, ending, gates
+from penstock.core.rollout.turn import Turn
+from penstock.core.traffic import destination_rule, envoy_filter, managers
 from penstock.core.traffic.target import STABLE_MARK, Target, target_of
+from penstock.gates import Gates
 from penstock.obstacles import Obstacles
-from penstock.ports import ForbiddenError
+from penstock.ports import Alarms, ForbiddenError
 from penstock.ports import Objects as ObjectsPort
 from penstock.sighting import Sighting
+from penstock.slots import Slots
 from penstock.watched import Haste
 from penstock.workloads import Workloads
 from penstock.world import Objects, Settings, World, snapshot_of
@@ -39,6 +45,9 @@ class Gatherer:
     workloads: Workloads
     obstacles: Obstacles
     sighting: Sighting
+    alarms: Alarms
+    gates: Gates
+    slots: Slots
 
     async def gather(
         self,
@@ -70,6 +79,7 @@ class Gatherer:
             body=body,
             key=key,
             spec=spec,
+            rules=snapshot or spec,
             status=status,
             target=target,
             objects=mesh,
@@ -83,13 +93,13 @@ class Gatherer:
         stable = status.stable.version if status.stable else seen.route.stable_mark
         wrong = (
             *mistakes,
-            *problems.of_subsets(target, mesh.destination_rule, stable, seen.ready(stable)),
+            *route_problems.of_subsets(target, mesh.destination_rule, stable, seen.ready(stable)),
             *await self.obstacles.problems(world, sticky_problem),
         )
         seen = replace(seen, problems=wrong)
-        untouchable = any(p.reason in problems.UNTOUCHABLE for p in wrong)
+        untouchable = any(p.reason in route_problems.UNTOUCHABLE for p in wrong)
         world = replace(world, seen=seen, untouchable=untouchable)
-        haste = replace(haste, pressing=_presses(world))
+        haste = replace(haste, pressing=_presses(world, now))
         return await self.sighting.with_sight(world, found, haste)
 
     async def _release(self, key: Key, status: RolloutStatus) -> Manifest | None:
@@ -113,14 +123,18 @@ class Gatherer:
         known += [proven.version for proven in status.proven]
         for one in (status.stable, status.candidate, status.previous):
             known += [one.version] if one else []
-        goes = spec.on_delete is OnDelete.REMOVE_ROUTES and target.owned
+        goes = spec.on_delete is OnDelete.REMOVE_ROUTES and not target.route.theirs
         return replace(target, remove_routes=goes, known=tuple(dict.fromkeys(known)))
 
     async def _mesh(
         self, target: Target, release: Manifest | None
     ) -> tuple[Objects, tuple[Problem, ...]]:
         namespace = target.namespace
-        vs = await self.objects.get(VIRTUAL_SERVICE, Key(namespace, target.virtual_service))
+        found = {
+            place.name: await self.objects.get(VIRTUAL_SERVICE, Key(namespace, place.name))
+            for place in target.places
+        }
+        there = {name: live for name, live in found.items() if live is not None}
         rule: Manifest | None = None
         filter_: Manifest | None = None
         wrong: tuple[Problem, ...] = ()
@@ -133,8 +147,8 @@ class Gatherer:
             try:
                 filter_ = await self.objects.get(ENVOY_FILTER, key)
             except ForbiddenError:
-                wrong = (problems.STICKY_FORBIDDEN,)
-        return Objects(release, vs, rule, filter_), wrong
+                wrong = (route_problems.STICKY_FORBIDDEN,)
+        return Objects(release, there, rule, filter_), wrong
 
     def _with_subsets(self, target: Target, mesh: Objects) -> Target:
         """Return the target that also knows the versions which have a subset of ours."""
@@ -148,11 +162,9 @@ class Gatherer:
 
     def _seen(self, world: World, snapshot: RolloutSpec | None, now: datetime) -> Seen:
         meta, status, target = world.body["metadata"], world.status, world.target
-        want = shares.wanted(status, world.double)
-        stable = status.stable.version if status.stable else ""
-        route = virtual_service.read(world.objects.virtual_service, want, target, stable)
+        route = world.route(status)
         route = replace(route, stable_mark=route.stable_mark or _stable_mark(world.objects))
-        text = virtual_service.contested_text(
+        text = managers.contested_text(
             target, status.contested or route.editor, _disputed(status) or meta["name"]
         )
         return Seen(
@@ -166,8 +178,41 @@ class Gatherer:
             commands=commands.parse(meta.get("annotations", {})),
             propagation=self.settings.propagation,
             next_release=self._next_release(world, route.rolled_back),
+            alarms=tuple(self.alarms.known(meta["namespace"])),
+            queued=self._queued(world),
+            gate=self.gates.said(world.key, self._gate(world, snapshot)),
             contested_text=text,
         )
+
+    def _queued(self, world: World) -> str:
+        """Return why a release may not start yet; a version known as good need not wait."""
+        status, wanted = world.status, world.spec.version
+        known = {proven.version for proven in status.proven}
+        known |= {status.stable.version} if status.stable else set()
+        if status.candidate is not None or wanted in known:
+            return ""
+        others = self.objects.known(ROLLOUT)
+        return self.slots.queue(world.key, {key_of(one) for one in others if _releases(one)})
+
+    def _gate(self, world: World, rules: RolloutSpec | None) -> core_gates.Question | None:
+        """Return what is asked of the gate that the release waits for; None for none."""
+        candidate = world.status.candidate
+        gate = gates.asked(world.status, rules) if rules else None
+        if candidate is None or gate is None:
+            return None
+        asker = Asker(
+            namespace=world.key.namespace,
+            release=candidate.release,
+            step=candidate.step,
+            cluster_domain=self.settings.cluster_domain,
+            allow=self.settings.gate_hosts,
+        )
+        return core_gates.question(gate, asker)
+
+    def forget(self, key: Key) -> None:
+        """Drop what is remembered of a Rollout that is gone."""
+        self.gates.forget(key)
+        self.slots.forget(key)
 
     def _next_release(self, world: World, mark: str) -> int:
         """Return a number that no Release of this Rollout's name has, not even an older one's.
@@ -200,7 +245,7 @@ def subsets_in_force(mesh: Objects, target: Target, versions: set[str], before: 
     if target.label is None:
         return True
     there = destination_rule.subset_versions(mesh.destination_rule, target)
-    written = virtual_service.written_at(mesh.destination_rule) if mesh.destination_rule else None
+    written = managers.written_at(mesh.destination_rule) if mesh.destination_rule else None
     return versions <= set(there) and written is not None and written <= before
 
 
@@ -211,7 +256,7 @@ def filter_in_force(mesh: Objects, target: Target, release: str, before: datetim
     live = mesh.envoy_filter
     if live is None:
         return False
-    written = virtual_service.written_at(live)
+    written = managers.written_at(live)
     names = [p["match"]["routeConfiguration"]["vhost"]["route"]["name"]
              for p in live["spec"].get("configPatches", [])]  # fmt: skip
     wanted = envoy_filter.manifest(target, release, names)
@@ -225,9 +270,11 @@ def _number_of(release: Key, rollout: Key) -> int:
     return int(number) if ours and number.isdecimal() else 0
 
 
-def _presses(world: World) -> bool:
-    """Return whether a command or a change of the spec is to be acted on before any metric."""
+def _presses(world: World, now: datetime) -> bool:
+    """Return whether a command, a change of the spec or an alert is acted on before any metric."""
     candidate = world.status.candidate
+    if alarms.press(world.status, Turn(world.spec, world.seen, now)):
+        return True
     if candidate is None:
         return False
     left = world.spec.version != candidate.version or bool(candidate.condemned)
@@ -239,6 +286,10 @@ def _has_unanswered(body: Manifest, status: RolloutStatus) -> bool:
     asked = commands.parse(body["metadata"].get("annotations", {}))
     answered = {(c.verb, c.id, c.target) for c in status.commands}
     return any((c.verb, c.id, c.target) not in answered for c in asked)
+
+
+def _releases(rollout: Manifest) -> bool:
+    return bool(rollout.get("status", {}).get("candidate"))
 
 
 def _at_rest(spec: RolloutSpec, status: RolloutStatus, body: Manifest) -> bool:

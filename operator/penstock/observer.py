@@ -19,6 +19,7 @@ from penstock.core.means.queries import mean_query
 from penstock.core.queries import Subject, Unusable
 from penstock.core.question import Question
 from penstock.core.readings import NoLook
+from penstock.core.rows import ROW_LABEL
 from penstock.core.samples import Answer, Query, Unreadable
 from penstock.historian import Historian
 from penstock.ports import InterruptedTurnError, Metrics
@@ -76,7 +77,7 @@ class Observer:
         usable = [query for query in asked if isinstance(query, Query)]
         for answer in await self._metrics.read(usable):
             rows = () if isinstance(answer, Unreadable) else answer
-            if any(row.labels.get(queries.ROW_LABEL) == "total/stable" for row in rows):
+            if any(row.labels.get(ROW_LABEL) == "total/stable" for row in rows):
                 return True
         return False
 
@@ -258,7 +259,7 @@ class Observer:
             memory.reasons[rail.name] = "no requests"
             return
         memory.newest[rail.name] = number
-        record = record.with_looks(looks)
+        record = record.with_looks(looks, counts)
         if rail.by:
             record = record.with_segments(counts[0].segments)
         memory.ledger = memory.ledger.with_proportion(rail.name, record)
@@ -310,6 +311,7 @@ class Observer:
             step=min(watched.step, len(watched.steps) - 1),
             quiet=self._quiet(memory, watched, now, lag),
             at=watched.end_of(memory.done) if memory.done > 0 else None,
+            pods=watched.versions,
         )
         said = judging.opinions(memory.ledger, question)
         together = judging.together(memory.ledger, question, said)

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from penstock.api.v1alpha1.metric_template import MetricTemplateSpec
 from penstock.api.v1alpha1.rollout import RolloutSpec
-from penstock.core import problems
+from penstock.core import exposure_problems, problems, route_problems
 from penstock.core.facts import Problem
 from penstock.core.kinds import METRIC_TEMPLATE, ROLLOUT, VIRTUAL_SERVICE, Key, Manifest, key_of
 from penstock.core.traffic.target import Target, target_of
@@ -23,28 +23,33 @@ class Obstacles:
     Attributes:
         catalogue: Namespace of the templates for everybody.
         connections: Names of the connections that are configured.
+        heard: Namespaces of which alerts are heard; None for all.
     """
 
     objects: Objects
     catalogue: str
     connections: frozenset[str]
+    heard: frozenset[str] | None = None
 
     async def problems(self, world: World, sticky: tuple[Problem, ...]) -> tuple[Problem, ...]:
         """Return what keeps a release from starting; nothing is asked while one is in flight."""
         if world.status.candidate is not None:
             return ()
-        spec, target, live = world.spec, world.target, world.objects.virtual_service
+        spec, target, lives = world.spec, world.target, world.objects.virtual_services
         neighbours = [
             (other, its_target)
             for other in self.objects.known(ROLLOUT)
             if _may_share(other, target) and (its_target := _target_of(other)) is not None
         ]
+        others = self.objects.known(VIRTUAL_SERVICE)
         templates = await self.templates(target.namespace, spec, None)
         return (
-            *problems.of_neighbours(world.body, target, neighbours),
-            *problems.of_route(target, live, self.objects.known(VIRTUAL_SERVICE)),
+            *route_problems.of_neighbours(world.body, target, neighbours),
+            *route_problems.of_route(target, lives, others),
+            *exposure_problems.of_exposure(spec, target, lives, others),
             *problems.of_metrics(spec, templates, self.connections, target),
-            *(sticky or problems.of_sticky(spec.traffic.sticky, world.sticky_routes)),
+            *problems.of_alerts(spec, target.namespace, self.heard),
+            *(sticky or route_problems.of_sticky(spec.traffic.sticky, world.sticky_routes)),
         )
 
     async def templates(
@@ -76,8 +81,9 @@ def _may_share(other: Manifest, target: Target) -> bool:
     if key_of(other).namespace != target.namespace:
         return False
     route = other["spec"].get("traffic", {}).get("route", {})
-    existing = route.get("existing", {}).get("virtualService")
-    return target.virtual_service in (route.get("delegate"), existing, key_of(other).name)
+    theirs = [route.get("existing") or {}, *(route.get("also") or [])]
+    names = {route.get("delegate"), key_of(other).name, *(t.get("virtualService") for t in theirs)}
+    return any(place.name in names for place in target.places)
 
 
 def _target_of(body: Manifest) -> Target | None:

@@ -1,9 +1,15 @@
 """The outside systems, as the reconciler needs them. Adapters implement these."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from penstock.api.v1alpha1.rollout import RolloutSpec
+from penstock.api.v1alpha1.rollout_status import RolloutStatus
+from penstock.core.alerts import Alarm
+from penstock.core.destinations import Destination
 from penstock.core.kinds import Key, Kind, Manifest
+from penstock.core.messages import Message
 from penstock.core.samples import Answer, Query, RangeQuery, Tracks
 
 
@@ -21,6 +27,23 @@ class InterruptedTurnError(Exception):
 
 class ForbiddenError(TransientError):
     """Our rights do not reach so far."""
+
+
+class UndeliveredError(Exception):
+    """A message was not taken; the text is a sentence without its address.
+
+    Attributes:
+        reason: The same in a word, for metrics.
+        final: The same message would be refused again.
+        after: How long the receiver wants to be left alone; None where it did not say.
+    """
+
+    def __init__(
+        self, reason: str, text: str, *, final: bool = False, after: timedelta | None = None
+    ) -> None:
+        """Make the error."""
+        super().__init__(text)
+        self.reason, self.final, self.after = reason, final, after
 
 
 class Objects(Protocol):
@@ -84,6 +107,44 @@ class Metrics(Protocol):
 
     def lag_seconds(self, connection: str) -> float | None:
         """Return how old data must be to be complete; None for an unknown connection."""
+        ...
+
+
+class Alarms(Protocol):
+    """The alerts that monitoring has told us of."""
+
+    def known(self, namespace: str) -> Sequence[Alarm]:
+        """Return the alerts of a namespace that have fired. No I/O."""
+        ...
+
+
+class Http(Protocol):
+    """Servers that are asked for no more than a status."""
+
+    async def status(self, url: str, timeout: timedelta) -> int | str:  # noqa: ASYNC109
+        """Return the status of a GET, or in a sentence why there is none. Never raises."""
+        ...
+
+
+class Carrier(Protocol):
+    """Carries messages to where people or programs read them."""
+
+    async def carry(self, destination: Destination, message: Message) -> None:
+        """Send a message once; UndeliveredError where it was not taken."""
+        ...
+
+
+class Notices(Protocol):
+    """Those outside the cluster who are told of releases. Never fails, never waits."""
+
+    def heed(
+        self, rollout: Manifest, spec: RolloutSpec, status: RolloutStatus, now: datetime
+    ) -> None:
+        """Tell what is new in a status that was written."""
+        ...
+
+    def forget(self, key: Key) -> None:
+        """Forget what was told of a Rollout that is gone."""
         ...
 
 

@@ -25,7 +25,7 @@ from penstock.core.rollout import invalid, news
 from penstock.core.rollout.decide import Decision, decide
 from penstock.effects import Effects
 from penstock.gatherer import Gatherer
-from penstock.ports import ConflictError, Reports, TransientError
+from penstock.ports import ConflictError, Notices, Reports, TransientError
 from penstock.releases import Releases
 from penstock.watched import Haste
 from penstock.world import World
@@ -47,6 +47,7 @@ class Reconciler:
     releases: Releases
     reports: Reports
     clock: Callable[[], datetime]
+    notices: Notices
     interests: dict[tuple[Kind, Key], set[Key]] = field(default_factory=dict)
     _checkpoints: dict[Key, datetime] = field(default_factory=dict)
 
@@ -97,6 +98,7 @@ class Reconciler:
         if news.moves_forward(before, after):
             await self.releases.checkpoint(world, after)
         body = await self._commit(world, after, now)
+        self.notices.heed(body, world.spec, after, now)
         if decision.finalizer:
             body = await self.effects.finalizer(body, True)
         more = await self.effects.mesh(world, after, now)
@@ -170,7 +172,7 @@ class Reconciler:
     def _note_interests(self, world: World) -> None:
         target = world.target
         for kind, key in (
-            (VIRTUAL_SERVICE, Key(target.namespace, target.virtual_service)),
+            *((VIRTUAL_SERVICE, Key(target.namespace, one.name)) for one in target.places),
             (DESTINATION_RULE, Key(target.namespace, target.destination_rule)),
             (ENVOY_FILTER, Key(target.root_namespace, target.envoy_filter)),
         ):
@@ -196,6 +198,8 @@ class Reconciler:
     def forget(self, key: Key) -> None:
         """Drop what is remembered of a Rollout that is gone."""
         self._checkpoints.pop(key, None)
+        self.gatherer.forget(key)
+        self.notices.forget(key)
         for keys in self.interests.values():
             keys.discard(key)
         self.reports.gone(key)

@@ -9,8 +9,11 @@ from pydantic import ValidationError
 from penstock.api.v1alpha1.metric_template import MetricTemplateSpec
 from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.api.v1alpha1.rollout_status import RolloutStatus
-from penstock.core.facts import Seen
+from penstock.core import exposure
+from penstock.core.facts import Route, Seen
 from penstock.core.kinds import Key, Manifest
+from penstock.core.traffic import shares, virtual_service
+from penstock.core.traffic.shares import Wanted
 from penstock.core.traffic.target import Target
 from penstock.core.variants import Variants
 from penstock.watched import Sight
@@ -24,14 +27,19 @@ class Settings:
     cluster_domain: str = "cluster.local"
     root_namespace: str = "istio-system"
     catalogue: str = "penstock-system"
+    gate_hosts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """The objects of the mesh that belong to a Rollout, and its Release in flight."""
+    """The objects of the mesh that belong to a Rollout, and its Release in flight.
+
+    Attributes:
+        virtual_services: Those that carry the weights, by name, as far as they are there.
+    """
 
     release: Manifest | None = None
-    virtual_service: Manifest | None = None
+    virtual_services: Mapping[str, Manifest] = field(default_factory=dict)
     destination_rule: Manifest | None = None
     envoy_filter: Manifest | None = None
 
@@ -42,6 +50,7 @@ class World:
 
     Attributes:
         body: The Rollout as the API server has it.
+        rules: The spec that the release in flight runs on; else the spec.
         target: Whose traffic it moves.
         untouchable: Somebody else has the route, so nothing in the mesh may be written.
         sticky_routes: Names of our route in Envoy.
@@ -53,6 +62,7 @@ class World:
     body: Manifest
     key: Key
     spec: RolloutSpec
+    rules: RolloutSpec
     status: RolloutStatus
     target: Target
     objects: Objects
@@ -70,6 +80,17 @@ class World:
         Also while a filter that is no longer wanted has not gone yet.
         """
         return self.target.sticky_header is not None or self.objects.envoy_filter is not None
+
+    def wanted(self, status: RolloutStatus) -> Wanted | None:
+        """Return what a status calls for; None while stable is unknown."""
+        exposed = exposure.exposure(status, self.rules)
+        return shares.wanted(status, exposed, double=self.double, cookie=self.target.cookie)
+
+    def route(self, status: RolloutStatus) -> Route:
+        """Return the facts of the live routes against what a status calls for."""
+        stable = status.stable.version if status.stable else ""
+        found = self.objects.virtual_services
+        return virtual_service.read_all(found, self.wanted(status), self.target, stable)
 
 
 def snapshot_of(release: Manifest | None) -> RolloutSpec | None:

@@ -57,6 +57,10 @@ def _steps(*steps: Any) -> Callable[[Spec], None]:
     return _set("strategy.canary.steps", list(steps))
 
 
+def _alerts(*alerts: Any) -> Callable[[Spec], None]:
+    return _set("alerts", list(alerts))
+
+
 def _metrics(*metrics: Any) -> Callable[[Spec], None]:
     return _set("analysis.metrics", list(metrics))
 
@@ -217,6 +221,21 @@ REFUSED: dict[str, tuple[Callable[[Spec], None], str]] = {
     "two metrics of one name": (
         _metrics({"template": "istio-errors"}, {"template": "istio-errors"}),
         "name of its own",
+    ),
+    "an alert without labels": (_alerts({"match": {}, "action": "Rollback"}), "match"),
+    "an alert without an action": (_alerts({"match": {"alertname": "Burn"}}), "action"),
+    "an action that is none": (
+        _alerts({"match": {"alertname": "Burn"}, "action": "Page"}),
+        "action",
+    ),
+    "a label that is no name": (_alerts({"match": {"a-b": "x"}, "action": "Suspend"}), "match"),
+    "an alert of another namespace": (
+        _alerts({"match": {"namespace": "other"}, "action": "Rollback"}),
+        "leave the label namespace out",
+    ),
+    "an alert with two actions": (
+        _alerts(*({"match": {"a": "x"}, "action": action} for action in ("Rollback", "Suspend"))),
+        "match must be one of its own",
     ),
     "an interval below a second": (_set("analysis.interval", "500ms"), "interval"),
     "a slack of 0": (_metrics({"template": "istio-errors", "slack": 0}), "slack"),

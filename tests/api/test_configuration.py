@@ -77,6 +77,23 @@ def test_all_that_may_be_written_is_read():
         (LEAST + "healthport: 1", "healthport is not a field; did you mean healthPort?"),
         (LEAST + "health_port: 1", "health_port is not a field; did you mean healthPort?"),
         (LEAST + "healthPort: 9090", "the file: healthPort and metricsPort must differ"),
+        (
+            LEAST + "alertReceiver: {tokenFile: /t, port: 8080}",
+            "the file: alertReceiver.port must differ from healthPort and metricsPort",
+        ),
+        (LEAST + "alertReceiver: {}", "alertReceiver.tokenFile is missing"),
+        (
+            LEAST + "alertReceiver: {tokenFile: /t, certFile: /c}",
+            "alertReceiver: write certFile and keyFile together",
+        ),
+        (
+            LEAST + "alertReceiver: {tokenFile: /t, bindAddress: localhost}",
+            "alertReceiver.bindAddress: write an address, such as 127.0.0.1 or ::",
+        ),
+        (
+            LEAST + "alertReceiver: {tokenFile: /t, forgetAfter: 1s}",
+            "alertReceiver: forgetAfter must be at least 1m",
+        ),
         (LEAST + "healthPort: 0", "healthPort: it should be greater than or equal to 1"),
         (LEAST + "logFormat: xml", "logFormat: write 'json' or 'text'"),
         (LEAST + "namespaces: []", "namespaces: write at least one"),
@@ -102,7 +119,11 @@ def test_a_mistake_is_named_with_its_place_and_what_to_write(text, sentence):
         ("url: 'http://a?x=1'", "url: write the address without ? and #"),
         ("url: 'http://a:99999'", "url: Port out of range"),
         ("uri: 'http://a'", "uri is not a field; did you mean url?"),
-        ("url: 'http://a', kind: mlflow", "kind: write 'prometheus'"),
+        ("url: 'http://a', kind: mlflow", "kind: write 'prometheus' or 'alertmanager'"),
+        ("url: 'http://a', every: 5s", "every is not for kind prometheus"),
+        ("url: 'http://a', kind: alertmanager, every: 0s", "every must be at least 1s"),
+        ("url: 'http://a', kind: alertmanager, lag: 1s", "lag is not for kind alertmanager"),
+        ("url: 'http://a', kind: alertmanager, maxSeries: 1", "maxSeries is not for kind alert"),
         ("url: 'http://a', tls: {caFile: /a}", "tls is for an https address"),
         ("url: 'https://a', tls: {caFile: a}", "tls.caFile: write a path that starts with /"),
         ("url: 'https://a', tls: {ca: /a}", "tls.ca is not a field; did you mean caFile?"),
@@ -138,6 +159,20 @@ def test_a_mistake_in_a_connection_is_named(fields, sentence):
     assert any(sentence in mistake for mistake in caught.value.mistakes)
 
 
+@pytest.mark.parametrize(
+    ("text", "heard"),
+    [
+        ("", frozenset()),
+        ("alertReceiver: {tokenFile: /t}", None),
+        ("  am: {kind: alertmanager, url: 'http://a'}", None),
+        ("  am: {kind: alertmanager, url: 'http://a', namespaces: [ml, shop]}", {"ml", "shop"}),
+    ],
+)
+def test_alerts_are_heard_of_the_namespaces_that_have_a_receiver_or_a_poll(text, heard):
+    least = "connections:\n  prometheus: {url: 'http://p:9090'}\n"
+    assert load(least + text).heard_namespaces() == heard
+
+
 def test_all_mistakes_are_named_at_once():
     with pytest.raises(ConfigurationError) as caught:
         load("connections: {a: {url: x, lag: y}}\nlogFormat: z\nfoo: 1")
@@ -171,7 +206,9 @@ def test_the_page_is_printed_by_the_module():
 
 def test_the_example_of_the_page_can_be_used():
     read = load(configuration_page.EXAMPLE)
-    assert set(read.connections) == {"prometheus", "team-metrics"}
+    assert set(read.connections) == {"prometheus", "team-metrics", "alertmanager"}
+    assert set(read.of_kind("alertmanager")) == {"alertmanager"}
+    assert read.alert_receiver.token_file == "/etc/penstock-alerts/token"
 
 
 def test_the_configuration_in_the_manifests_can_be_used():

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
@@ -20,10 +20,13 @@ import requests
 import yaml
 
 from tests.bed.api import Api, ApiError, Manifest
+from tests.bed.asking import Reply, ask
 from tests.bed.binaries import find_or_build, istio_crds
 from tests.bed.control_plane import ControlPlane, Folders, Request, wait_crd
 from tests.bed.envoy import Envoy
+from tests.bed.kubectl import run_kubectl
 from tests.bed.mesh import Mesh
+from tests.bed.on_demand import OnDemand
 from tests.bed.operator import (
     REPOSITORY,
     Operator,
@@ -43,12 +46,12 @@ _KEEP_LOGS = 8
 _WORK_PREFIX = "penstock-bed-"
 
 
-class Bed:
+class Bed(OnDemand):
     """A running bed; make one with `Bed.start` and end it with `stop` or as a context manager."""
 
     capabilities = frozenset(
         {"deploy", "behave", "envoy", "load", "operator-process", "prometheus",
-         "prometheus-control", "audit"}
+         "prometheus-control", "audit", "users", "alertmanager", "streams"}
     )  # fmt: skip
     domain = "example.com"
     gateway = "mesh-edge/edge"
@@ -61,10 +64,12 @@ class Bed:
         logs = _LOGS / f"{stamp}-{os.getpid()}"
         logs.mkdir(parents=True)
         self.folders = Folders(work, logs)
+        self._users: dict[tuple[str, ...], Path] = {}
         self._stack = contextlib.ExitStack()
         self._stack.callback(shutil.rmtree, work, ignore_errors=True)
         self._programs: Mapping[str, Path] = {}
         self._kubelet_url = ""
+        self._alertmanager_port = free_port()
 
     plane: ControlPlane
     mesh: Mesh
@@ -102,7 +107,9 @@ class Bed:
         progress("control plane: etcd, kube-apiserver")
         self.plane = self._owned(ControlPlane(self._programs, self.folders))
         self.prometheus = self._owned(
-            Prometheus(self._programs["prometheus"], self.folders.work, self.logs)
+            Prometheus(
+                self._programs["prometheus"], self.folders, f"127.0.0.1:{self._alertmanager_port}"
+            )
         )
         self.prometheus.start()
         self.plane.start_api()
@@ -139,11 +146,13 @@ class Bed:
     def _start_kubelet(self) -> Child:
         port = free_port()
         pair = self.plane.authority.issue("bed:kubelet", "system:masters")
+        serving = self.plane.authority.issue("backend", hosts=[f"*.{self.domain}"])
         command = [
             sys.executable, "-m", "tests.bed.kubelet", "--url", self.plane.url,
             "--ca", self.plane.authority.ca, "--cert", pair.cert, "--key", pair.key,
-            "--backend", own_program("backend"), "--targets", self.prometheus.backends,
-            "--port", str(port),
+            "--backend", own_program("backend"), "--targets", self.prometheus.targets,
+            "--tls-cert", serving.cert, "--tls-key", serving.key,
+            "--work", self.folders.work, "--logs", self.logs, "--port", str(port),
         ]  # fmt: skip
         kubelet = Child("kubelet", command, self.logs / "kubelet.log", folder=REPOSITORY)
         self._stack.callback(kubelet.stop)
@@ -246,23 +255,13 @@ class Bed:
     def files(self) -> tuple[Path, Path]:
         return self.folders.work, self.folders.logs
 
+    def request(self, host: str, **sent: Any) -> Reply:
+        """Send one request for this hostname to the edge (see asking.ask for what it may carry)."""
+        return ask(self.edge_url(), host, **sent)
+
     def tell_backends(self, namespace: str, version: str, behaviour: Mapping[str, Any]) -> None:
         said = {"namespace": namespace, "version": version, "behaviour": dict(behaviour)}
         requests.post(f"{self._kubelet_url}/behave", json=said, timeout=10).raise_for_status()
-
-
-def run_kubectl(
-    program: Path | str, arguments: Sequence[str], kubeconfig: Path, text: str | None, check: bool
-) -> subprocess.CompletedProcess[str]:
-    """Run kubectl; BedError with its words when it fails and `check` is true."""
-    done = subprocess.run(
-        [str(program), *arguments],
-        env={**os.environ, "KUBECONFIG": str(kubeconfig)},
-        input=text, text=True, capture_output=True, check=False, timeout=120,
-    )  # fmt: skip
-    if check and done.returncode != 0:
-        raise BedError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
-    return done
 
 
 def _load_all(path: Path) -> list[Manifest]:

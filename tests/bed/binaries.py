@@ -51,6 +51,7 @@ TOOLS = (
         ("-tags=vtprotobuf,disable_pgv",),
     ),
     Tool("prometheus", "prometheus", "github.com/prometheus/prometheus/cmd/prometheus", 5),
+    Tool("alertmanager", "alertmanager", "github.com/prometheus/alertmanager/cmd/alertmanager", 1),
 )
 
 

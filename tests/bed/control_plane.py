@@ -6,7 +6,7 @@ count the requests of each.
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,14 +14,15 @@ from typing import NamedTuple
 import yaml
 
 from tests.bed.api import Api, Manifest
-from tests.bed.pki import Authority
+from tests.bed.pki import Authority, file_name
 from tests.bed.processes import Child, free_port, wait_until
 
 _AUDIT_POLICY = Path(__file__).parent / "config" / "audit-policy.yaml"
 _ISSUER = "https://kubernetes.default.svc"
 _CONTROLLERS = ("deployment", "replicaset", "garbage-collector", "namespace", "serviceaccount",
-                "job", "cronjob")  # fmt: skip
+                "job", "cronjob", "validatingadmissionpolicy-status")  # fmt: skip
 _TOKEN_SECONDS = 86_400
+_MASTERS = ("system:masters",)
 
 
 class Request(NamedTuple):
@@ -118,16 +119,16 @@ class ControlPlane:
         account = lambda: self.api.find("serviceaccount", "default", "default")  # noqa: E731
         self._children[-1].wait_ready(account, timeout=60)
 
-    def client(self, user: str, organization: str = "system:masters") -> Api:
+    def client(self, user: str, groups: Sequence[str] = _MASTERS) -> Api:
         """Return a client with its own certificate."""
-        pair = self.authority.issue(user, organization)
+        pair = self.authority.issue(user, *groups)
         return Api(self.url, self.authority.ca, (pair.cert, pair.key))
 
-    def kubeconfig(self, user: str, organization: str = "system:masters") -> Path:
+    def kubeconfig(self, user: str, groups: Sequence[str] = _MASTERS) -> Path:
         """Return a kubeconfig file with its own certificate."""
-        pair = self.authority.issue(user, organization)
+        pair = self.authority.issue(user, *groups)
         credentials = {"client-certificate": str(pair.cert), "client-key": str(pair.key)}
-        return self._write_kubeconfig(user, credentials)
+        return self._write_kubeconfig(file_name(user, *groups), credentials)
 
     def service_account_kubeconfig(self, namespace: str, name: str) -> Path:
         """Return a kubeconfig file with a token for the ServiceAccount, made by TokenRequest."""
@@ -137,7 +138,7 @@ class ControlPlane:
         token = self.api.call("POST", path, request)["status"]["token"]
         return self._write_kubeconfig(f"{namespace}-{name}", {"token": token})
 
-    def _write_kubeconfig(self, user: str, credentials: Manifest) -> Path:
+    def _write_kubeconfig(self, name: str, credentials: Manifest) -> Path:
         cluster = {"server": self.url, "certificate-authority": str(self.authority.ca)}
         config = {
             "apiVersion": "v1",
@@ -147,7 +148,7 @@ class ControlPlane:
             "users": [{"name": "bed", "user": credentials}],
             "contexts": [{"name": "bed", "context": {"cluster": "bed", "user": "bed"}}],
         }
-        path = self._folders.work / f"{user.replace(':', '-')}.kubeconfig"
+        path = self._folders.work / f"{name}.kubeconfig"
         path.write_text(yaml.safe_dump(config))
         path.chmod(0o600)
         return path

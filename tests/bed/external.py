@@ -10,18 +10,20 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any, Self
 
 from tests.bed.api import Api
-from tests.bed.bed import run_kubectl
+from tests.bed.asking import Reply, ask
 from tests.bed.binaries import find_or_build
 from tests.bed.envoy import Envoy
+from tests.bed.kubectl import run_kubectl
 from tests.bed.place import Place
 from tests.bed.processes import BedError, Child, wait_until
 from tests.bed.prometheus import PrometheusClient
+from tests.bed.streams import Streams
 
 _KUBECONFIG = ("PENSTOCK_TEST_KUBECONFIG", "KUBECONFIG")
 _IMAGE = "PENSTOCK_TEST_IMAGE"
@@ -37,6 +39,9 @@ REASONS = {
     "prometheus-control": "only the bed's Prometheus may be killed",
     "operator-process": "only the bed runs the operator as a process that may be killed",
     "audit": "only the bed's audit log can be read",
+    "streams": "only the bed opens ports for TCP and TLS",
+    "users": "only the bed's own authority signs certificates for users",
+    "alertmanager": "only the bed's Alertmanager may be given receivers",
 }
 
 
@@ -103,6 +108,12 @@ class ExternalCluster:
         """Run kubectl with the given kubeconfig; BedError when it fails and `check` is true."""
         return run_kubectl(self._kubectl, arguments, self.kubeconfig, input, check)
 
+    def kubectl_as(
+        self, user: str, *arguments: str, groups: Sequence[str] = (), input: str | None = None,
+        check: bool = True,
+    ) -> CompletedProcess[str]:  # fmt: skip
+        raise BedError(REASONS["users"])
+
     def place(self, name: str = "place") -> Place:
         """Return a fresh namespace with a hostname of its own."""
         return Place(self, name)
@@ -119,6 +130,13 @@ class ExternalCluster:
         if url := os.environ.get(_EDGE):
             return url
         raise BedError(REASONS["load"])
+
+    def request(self, host: str, **sent: Any) -> Reply:
+        """Send one request for this hostname to the edge (see asking.ask for what it may carry)."""
+        return ask(self.edge_url(), host, **sent)
+
+    def streams(self, namespace: str, hostname: str) -> Streams:
+        raise BedError(REASONS["streams"])
 
     @functools.cached_property
     def prometheus(self) -> PrometheusClient:

@@ -5,6 +5,7 @@ enters at the edge router, as it does through an Istio ingress gateway.
 """
 
 import base64
+import functools
 from pathlib import Path
 
 import requests
@@ -14,6 +15,7 @@ from tests.bed.api import Api, ApiError, Manifest
 from tests.bed.control_plane import ControlPlane, Folders
 from tests.bed.envoy import Envoy
 from tests.bed.processes import Child, free_port, wait_until
+from tests.bed.streams import StreamEdge
 
 _CONFIG = Path(__file__).parent / "config"
 _ENVIRONMENT = {
@@ -46,6 +48,7 @@ class Mesh:
         }
         self._istiod: Child | None = None
         self.edges: list[Envoy] = []
+        self._streams: list[StreamEdge] = []
 
     def start_istiod(self) -> None:
         """Start istiod and return when it is ready."""
@@ -94,6 +97,16 @@ class Mesh:
         edge.wait_ready()
         return edge
 
+    @functools.cached_property
+    def streams(self) -> StreamEdge:
+        """The edge router for TCP and TLS, started by the first who asks for it."""
+        edge = StreamEdge(
+            "edge-streams", self._folders.work, self._folders.logs, self._ports["grpc"]
+        )
+        self._streams.append(edge)
+        edge.wait_ready()
+        return edge
+
     @property
     def edge(self) -> Envoy:
         return self.edges[0]
@@ -103,7 +116,7 @@ class Mesh:
         return sum(edge.update_rejected() for edge in self.edges)
 
     def stop(self) -> None:
-        for edge in self.edges:
+        for edge in (*self.edges, *self._streams):
             edge.stop()
         if self._istiod:
             self._istiod.kill()

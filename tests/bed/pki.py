@@ -2,6 +2,8 @@
 
 import datetime as dt
 import ipaddress
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,23 +31,26 @@ class Authority:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = _subject("penstock-bed", None)
+        self._name = _subject("penstock-bed")
         self.ca = folder / "ca.crt"
         authority = x509.BasicConstraints(ca=True, path_length=0)
         certificate = self._sign(self._name, self._key, [(authority, True)])
         self.ca.write_bytes(certificate)
 
-    def issue(self, name: str, organization: str | None = None) -> Pair:
-        """Return a certificate good for a server on this machine and for the client `name`."""
-        safe = name.replace(":", "-")
+    def issue(self, name: str, *organizations: str, hosts: Sequence[str] = _LOCAL) -> Pair:
+        """Return a certificate good for a server of these hosts and for the client `name`.
+
+        To the API server the organizations are the groups of the user `name`.
+        """
+        safe = file_name(name, *organizations)
         pair = Pair(self._folder / f"{safe}.crt", self._folder / f"{safe}.key")
         key = ec.generate_private_key(ec.SECP256R1())
         usage = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         extensions: list[tuple[x509.ExtensionType, bool]] = [
             (x509.ExtendedKeyUsage(usage), False),
-            (x509.SubjectAlternativeName([_host(host) for host in _LOCAL]), False),
+            (x509.SubjectAlternativeName([_host(host) for host in hosts]), False),
         ]
-        pair.cert.write_bytes(self._sign(_subject(name, organization), key, extensions))
+        pair.cert.write_bytes(self._sign(_subject(name, *organizations), key, extensions))
         pair.key.write_bytes(_private(key))
         return pair
 
@@ -82,11 +87,14 @@ class Authority:
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-def _subject(name: str, organization: str | None) -> x509.Name:
-    parts = [x509.NameAttribute(NameOID.COMMON_NAME, name)]
-    if organization:
-        parts.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization))
-    return x509.Name(parts)
+def file_name(*words: str) -> str:
+    """Return the words joined, without what a file's name should not have."""
+    return re.sub(r"[^\w.-]", "-", "-".join(words))
+
+
+def _subject(name: str, *organizations: str) -> x509.Name:
+    units = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, unit) for unit in organizations]
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name), *units])
 
 
 def _host(host: str) -> x509.GeneralName:

@@ -4,16 +4,18 @@ import contextlib
 import functools
 import json
 import os
-import shutil
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import requests
+import yaml
 
-from tests.bed.processes import Child, free_port
+from tests.bed.control_plane import Folders
+from tests.bed.processes import BedError, Child, free_port
 
+_TARGETS = ("edges.json", "backends.json", "sidecars.json")
 _CONFIG = Path(__file__).parent / "config" / "prometheus.yaml"
 
 
@@ -47,24 +49,32 @@ class PrometheusClient:
 class Prometheus(PrometheusClient):
     """Prometheus with its data in one folder: it can be killed and started again on the same.
 
-    `backends` is the file that the kubelet's stand-in fills with its targets.
+    The kubelet's stand-in writes its targets to the folder `targets`. Alerts go to
+    `alertmanager`, an address that need not answer. With `first` it is the other one of a pair:
+    it scrapes the same targets, at other moments.
     """
 
-    def __init__(self, program: Path, work: Path, logs: Path) -> None:
-        folder = work / "prometheus"
-        folder.mkdir()
-        shutil.copy(_CONFIG, folder / "prometheus.yaml")
-        self.backends, self._edges = folder / "backends.json", folder / "edges.json"
-        self.backends.write_text("[]")
-        self._edges.write_text("[]")
+    def __init__(
+        self, program: Path, folders: Folders, alertmanager: str, first: "Prometheus | None" = None
+    ) -> None:
+        replica = "second" if first else None
+        name = f"prometheus-{replica}" if replica else "prometheus"
+        folder = folders.work / name
+        self._rules = folder / "rules"
+        self._rules.mkdir(parents=True)
+        self.targets: Path = first.targets if first else folder
+        self._edges = self.targets / "edges.json"
+        for file in () if first else _TARGETS:
+            (folder / file).write_text("[]")
+        (folder / "prometheus.yaml").write_text(_config(alertmanager, self.targets, replica))
         super().__init__(f"http://127.0.0.1:{free_port()}")
         command = [
             program, "--config.file", folder / "prometheus.yaml",
             "--storage.tsdb.path", folder / "data",
             "--web.listen-address", self.url.removeprefix("http://"),
-            "--scrape.discovery-reload-interval", "500ms",
+            "--scrape.discovery-reload-interval", "500ms", "--web.enable-lifecycle",
         ]  # fmt: skip
-        self._launch = functools.partial(Child, "prometheus", command, logs / "prometheus.log")
+        self._launch = functools.partial(Child, name, command, folders.logs / f"{name}.log")
         self._child: Child | None = None
 
     def start(self) -> None:
@@ -104,6 +114,22 @@ class Prometheus(PrometheusClient):
         self.start()
         self.wait_ready()
 
+    def rules(self, name: str, text: str) -> None:
+        """Evaluate these rules (YAML, `groups: …`) once a second, in place of those of that name.
+
+        An empty text takes them away.
+
+        Raises:
+            BedError: Prometheus does not understand them; they are taken away again.
+        """
+        file = self._rules / f"{name}.yaml"
+        file.write_text(text) if text else file.unlink(missing_ok=True)
+        answer = self._session.post(f"{self.url}/-/reload", timeout=10)
+        if not answer.ok:
+            file.unlink(missing_ok=True)
+            said = self._child.tail(5) if self._child else ""
+            raise BedError(f"rules {name}: {answer.text.strip()}\n{said}")
+
     def scrape_edges(self, targets: Sequence[str]) -> None:
         """Scrape these edge routers from now on."""
         partial = self._edges.with_suffix(".new")
@@ -113,3 +139,14 @@ class Prometheus(PrometheusClient):
     def stop(self) -> None:
         super().stop()
         self.kill()
+
+
+def _config(alertmanager: str, targets: Path, replica: str | None) -> str:
+    """Return the configuration; the label of a replica makes it scrape at moments of its own."""
+    config: dict[str, Any] = yaml.safe_load(_CONFIG.read_text())
+    config["alerting"]["alertmanagers"][0]["static_configs"] = [{"targets": [alertmanager]}]
+    config["global"]["external_labels"] = {"replica": replica} if replica else {}
+    for job in config["scrape_configs"]:
+        (found,) = job["file_sd_configs"]
+        found["files"] = [str(targets / file) for file in found["files"]]
+    return yaml.safe_dump(config)

@@ -39,12 +39,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """Where a load goes; `users` > 0 takes user-0 … user-<n-1> in turn, in the header."""
+    """Where a load goes; `users` > 0 takes user-0 … user-<n-1> in turn, in the header.
+
+    With `cookies` each user sends the cookies that it was given.
+    """
 
     url: str
     host: str
     users: int = 0
     header: str = "x-user-id"
+    cookies: bool = False
 
 
 class Load:
@@ -67,6 +71,7 @@ class Load:
             "-duration", f"{min(seconds, _LONGEST_SECONDS)}s",
             "-limit", str(min(limit, _MOST_REQUESTS)),
             "-users", str(aim.users), "-header", aim.header, "-out", out,
+            f"-cookies={str(aim.cookies).lower()}",
         ]  # fmt: skip
         out.touch()
         self._child = Child("load", command, log)

@@ -3,14 +3,16 @@
 from tests.bed.api import Manifest
 
 
-def service(name: str) -> Manifest:
-    """Return a Service for the Pods with the label app=<name>; its port is named http."""
-    port = {"name": "http", "port": 80, "targetPort": "http"}
+def service(name: str, *, tls: bool = False) -> Manifest:
+    """Return a Service for the Pods with the label app=<name>: port http, with `tls` tls too."""
+    ports = [{"name": "http", "port": 80, "targetPort": "http"}]
+    if tls:
+        ports.append({"name": "tls", "port": 443, "targetPort": "tls"})
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": name, "labels": {"app": name}},
-        "spec": {"selector": {"app": name}, "ports": [port]},
+        "spec": {"selector": {"app": name}, "ports": ports},
     }
 
 
@@ -27,6 +29,22 @@ def deployment(app: str, version: str, replicas: int, image: str) -> Manifest:
             "selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": dict(labels)}, "spec": {"containers": [container]}},
         },
+    }
+
+
+def cron_job(name: str, image: str, annotations: dict[str, str]) -> Manifest:
+    """Return a suspended CronJob: a template of Jobs that are tried once."""
+    container = {"name": "job", "image": image}
+    pod = {
+        "metadata": {"annotations": annotations},
+        "spec": {"restartPolicy": "Never", "containers": [container]},
+    }
+    job = {"spec": {"backoffLimit": 0, "template": pod}}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": name},
+        "spec": {"schedule": "0 0 1 1 *", "suspend": True, "jobTemplate": job},
     }
 
 

@@ -39,13 +39,14 @@ def test_split_is_seen_in_prometheus_as_istio_reports_it(bed: Bed, shop: Place) 
         answers = load.wait(10)
     assert statuses(answers) == {200: 400}
     assert 40 <= versions(answers)["v2"] <= 130
-    by = "destination_canonical_revision, destination_workload, reporter"
+    by = "destination_canonical_revision, destination_workload, reporter, route_name"
     counted = f'sum by ({by}) (istio_requests_total{{destination_service="{shop.host("shop")}"}})'
     series = shop.wait(lambda: _all_counted(bed.prometheus.query(counted), 400), 10, counted)
     for labels, _ in series:
         revision = labels["destination_canonical_revision"]
         assert labels["destination_workload"] == f"shop-{revision}"
         assert labels["reporter"] == "source"
+        assert labels["route_name"] == "split"
 
 
 def _answered(place: Place) -> bool:

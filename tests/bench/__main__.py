@@ -15,12 +15,13 @@ from rich.table import Table
 from tests.bed.api import ApiError
 from tests.bed.binaries import find_or_build, istio_crds
 from tests.bed.processes import BedError
-from tests.bench import many, reaction
+from tests.bench import alert, many, reaction
 from tests.bench.rig import Rig, Row
 
 BENCHES: dict[str, Callable[[Rig], list[Row]]] = {
     "disaster": reaction.disaster,
     "abort": reaction.abort,
+    "alert": alert.alert,
     "idle": many.idle,
     "restart": many.restart,
     "busy": many.busy,

@@ -3,8 +3,9 @@ from dataclasses import replace
 
 import pytest
 
-from penstock.core.analysis import NoteKind, guardrail_alpha, judge, verdict_of
+from penstock.core.analysis import guardrail_alpha, judge, verdict_of
 from penstock.core.evidence import Evidence
+from penstock.core.limits import NoteKind
 from penstock.core.metric_record import MetricRecord
 from penstock.core.record import Calibration, Counts, Record
 from penstock.core.verdict import Verdict

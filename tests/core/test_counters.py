@@ -455,3 +455,27 @@ def test_an_ha_pair_loses_nothing_of_a_known_target(events, phase, other, data):
     for arm in ARMS:
         truth = target.happened_between(scrapes[0], max(scrapes), arm)
         assert reader.counted(arm).total == truth
+
+
+def test_what_reached_no_pod_is_counted_and_belongs_to_no_version():
+    first = pod(sampled=9, stable_200=5, candidate_200=1, unreached_503=1)
+    reader = after(first)
+    said = reader.look(20.0, rows(pod(sampled=19, stable_200=9, candidate_200=2, unreached_503=8)))
+    assert said.unreached == 7
+    assert (said.stable_counts, said.candidate_counts) == (Counts(4, 0), Counts(1, 0))
+
+
+def test_a_target_that_reached_no_pod_at_all_is_counted():
+    reader = after(pod(sampled=9, stable_200=5), pod("b", sampled=9, unreached_503=1))
+    said = reader.look(
+        20.0, rows(pod(sampled=19, stable_200=9), pod("b", sampled=19, unreached_503=30))
+    )
+    assert (said.unreached, said.stable_counts) == (29, Counts(4, 0))
+
+
+def test_unreached_that_matches_a_version_is_refused():
+    place = {"job": "j", "instance": "a", "version": "stable", "code": "200"}
+    twice = [*pod(sampled=9, stable_200=5), Sample(place | {"penstock": "total/unreached"}, 5.0)]
+    said = read(rows(twice), instant(10))
+    assert isinstance(said, NoLook)
+    assert "must match what reached no pod" in said.reason

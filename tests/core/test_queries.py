@@ -194,3 +194,41 @@ def test_versions_that_share_a_workload_cannot_be_told_apart():
 def test_a_version_without_ready_pods_cannot_be_told_by_them(stable, candidate, named):
     said = choose_variants(pods(*stable), pods(*candidate), "v1", "v2")
     assert named in said.reason
+
+
+LOST = ERRORS.model_copy(
+    update={"unreached": 'istio_requests_total{destination_service="$host",workload="unknown"}'}
+)
+
+
+def test_what_reached_no_pod_is_read_in_the_same_question_for_each_host():
+    query = ask(LOST)
+    for host in ("fraud.ml", "fraud-b.ml"):
+        selector = (
+            f'istio_requests_total{{destination_service="{host}.svc.cluster.local",'
+            'workload="unknown"}'
+        )
+        asked = f'label_replace({selector}, "penstock", "total/unreached", "", "")'
+        assert query.expression.count(asked) == 1
+        assert f"timestamp({selector})" in query.expression, "its targets have a time, too"
+
+
+def test_what_reached_no_pod_is_asked_once_where_both_versions_have_one_host():
+    subject = replace(SUBJECT, candidate=replace(SUBJECT.candidate, host=SUBJECT.stable.host))
+    assert ask(LOST, subject).expression.count('"total/unreached"') == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("a{$variant}", "belongs to no version"),
+        ('a{version="$version"}', "belongs to no version"),
+        ('a{b="$c"}', "is not a variable"),
+        ("sum(a{})", "plain selector"),
+    ],
+)
+def test_what_reached_no_pod_is_refused_where_it_cannot_be_told(text, why):
+    refused = ask(LOST.model_copy(update={"unreached": text}))
+    assert isinstance(refused, Unusable)
+    assert refused.reason.startswith("unreached: ")
+    assert why in refused.reason

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from penstock.core import sides
-from penstock.core.analysis import NoteKind, judge
+from penstock.core.analysis import judge
+from penstock.core.limits import NoteKind
 from penstock.core.looks import COLUMNS, Counts, Look, Table, least_cell
 from penstock.core.metric_record import MetricRecord
 from penstock.core.record import Record

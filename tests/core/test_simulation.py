@@ -7,7 +7,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from penstock.api.v1alpha1.metric_template import Distribution, MetricTemplateSpec, Proportion
+from penstock.api.v1alpha1.metric_template import (
+    Distribution,
+    Mean,
+    MetricTemplateSpec,
+    Proportion,
+)
 from penstock.core.looks import unpack, worst_cell
 from penstock.core.record import KEPT_LOOKS
 from penstock.core.simulation import book
@@ -15,7 +20,7 @@ from penstock.core.simulation.course import Course, Event
 from penstock.core.simulation.looks import Looks, Span
 from penstock.core.simulation.pods import Pods
 from penstock.core.simulation.run import simulate
-from penstock.core.simulation.setting import Setting, Traffic
+from penstock.core.simulation.setting import Setting, Traffic, Values
 from penstock.core.simulation.summary import summary
 from tests import fakes
 from tests.core.rollout.builders import spec
@@ -293,3 +298,72 @@ def test_the_summary_of_many_runs_tallies_ends_and_what_they_cost():
     assert (found.causes, found.weights) == ({"Worse": 2}, {5.0: 1, 25.0: 1})
     assert found.seconds.median == 60
     assert found.bad.median == 6
+
+
+# ---- means -------------------------------------------------------------------------------------
+
+REVENUE = {
+    squares: MetricTemplateSpec(
+        better="Higher",
+        mean=Mean(
+            sum="v_sum{$variant}",
+            count="v_count{$variant}",
+            sumOfSquares="v_squares{$variant}" if squares else None,
+        ),
+    )
+    for squares in (True, False)
+}
+
+
+def revenue(candidate=5.0, squares=True, **more):
+    """Return the setting of a release that is judged by a mean."""
+    return setting(
+        template=REVENUE[squares],
+        metrics=[{"template": "revenue", "maxDecrease": 15}],
+        values=Values(5.0, candidate, 10.0),
+        **more,
+    )
+
+
+@pytest.mark.parametrize("squares", [True, False])
+def test_a_release_may_be_judged_by_a_mean(squares):
+    good, low = run(revenue(squares=squares)), run(revenue(3.0, squares))
+    assert (good.outcome, good.cause) == (Event.PROMOTED, "Proven")
+    assert good.moments[1].why[0].startswith("revenue: candidate ")
+    assert (low.outcome, low.cause) == (Event.ROLLED_BACK, "Worse")
+    assert "less than the tolerated 0.849 times" in low.moments[-1].why[0]
+
+
+def test_a_mean_that_falls_at_a_weight_is_found_there():
+    course = run(revenue(3.0, bad_from=50))
+    assert (course.outcome, course.cause, course.weight) == (Event.ROLLED_BACK, "Worse", 50)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_turns_at_all_looks_of_a_mean_change_nothing(seed):
+    given = revenue(4.6)
+    once, always = run(given, seed), run(given, seed, thorough=True)
+    assert (once.outcome, once.seconds) == (always.outcome, always.seconds)
+    assert once.moments == always.moments
+
+
+def test_the_values_of_many_answers_are_those_of_single_ones():
+    """Sums and squares of 100 values and fewer are drawn one by one, of more at once."""
+    traffic = Traffic(1.0, 0.0, 0.0, values=Values(5.0, 5.0, 20.0))
+    pods = Pods(np.ones(1), 1)
+    told = []
+    for count in (100, 101):
+        requests = np.full((4000, 1), count)
+        both = pods.worth(requests, 5.0, traffic.values.shape, np.random.default_rng(1))
+        alike = np.corrcoef(both[0].ravel(), both[1].ravel())[0, 1]
+        means = np.mean(both[0]) / count, np.mean(both[1]) / count
+        told.append([*means, np.std(both[0]) / count**0.5, alike])
+    np.testing.assert_allclose(told[0], [5.0, 425.0, 20.0, told[0][3]], rtol=0.06)
+    np.testing.assert_allclose(told[1], told[0], rtol=0.06)
+
+
+def test_answers_of_a_burst_have_one_value():
+    requests = np.full((4000, 1), 60)
+    both = Pods(np.ones(1), 20).worth(requests, 5.0, 1.0, np.random.default_rng(1))
+    assert np.mean(both[0]) == pytest.approx(300, rel=0.05)
+    assert np.std(both[0]) == pytest.approx(5 * 20 * 3**0.5, rel=0.05)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tests.bed.place import Place
 
 MANIFESTS = REPOSITORY / "manifests" / "testbed"
+CONFIG = {"gates": {"allow": ["127.0.0.1"]}}
 
 
 STAGE = ("deploy", "load", "behave", "envoy")
@@ -31,7 +32,7 @@ def _operator(bed: "Bed") -> Iterator[Operator | None]:
     if "operator-process" not in bed.capabilities:
         yield None
         return
-    running = bed.operator(OperatorSetup(manifests=MANIFESTS))
+    running = bed.operator(OperatorSetup(manifests=MANIFESTS, config=CONFIG))
     running.start()
     yield running
     running.stop()

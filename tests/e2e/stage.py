@@ -36,6 +36,7 @@ def rollout(
     version: str = "v1",
     route: Mapping[str, Any] | None = None,
     plan: Sequence[Mapping[str, Any]] | None = None,
+    strategy: Mapping[str, Any] | None = None,
     **spec: Any,
 ) -> dict[str, Any]:
     """Return a Rollout of the service, with the fields of `spec` laid over it."""
@@ -43,7 +44,7 @@ def rollout(
     content: dict[str, Any] = {
         "version": version,
         "traffic": traffic,
-        "strategy": {"canary": {"steps": list(plan or steps())}},
+        "strategy": dict(strategy or {"canary": {"steps": list(plan or steps())}}),
         "analysis": dict(QUICK),
     }
     for name, value in spec.items():
@@ -170,9 +171,19 @@ class Stage:
         return answers
 
 
-def set_up(place: Place, manifest: dict[str, Any], *, rate: float = RATE, users: int = 0) -> Stage:
-    """Deploy v1, apply root and Rollout, wait until v1 serves, deploy v2, start the traffic."""
-    place.deploy(SERVICE, "v1")
+def set_up(
+    place: Place,
+    manifest: dict[str, Any],
+    *,
+    rate: float = RATE,
+    users: int = 0,
+    inbound: bool = False,
+) -> Stage:
+    """Deploy v1, apply root and Rollout, wait until v1 serves, deploy v2, start the traffic.
+
+    With `inbound` a proxy stands before each Pod, as a sidecar does.
+    """
+    place.deploy(SERVICE, "v1", inbound=inbound)
     for version in ("v1", "v2"):
         place.behave(version, errors=STABLE_ERRORS)
     if "delegate" in manifest["spec"]["traffic"]["route"]:
@@ -183,7 +194,7 @@ def set_up(place: Place, manifest: dict[str, Any], *, rate: float = RATE, users:
     if manifest["spec"]["version"] == "v1":
         place.wait(lambda: stage.status.get("stable"), 10, "stable")
         wait_served(place, recorder)
-    place.deploy(SERVICE, "v2")
+    place.deploy(SERVICE, "v2", inbound=inbound)
     stage.load = place.load(rate, users=users)
     return stage
 

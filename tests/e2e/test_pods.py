@@ -30,6 +30,20 @@ def test_a_candidate_whose_pods_vanish_in_mid_step_is_rolled_back(stage):
     play.assert_clean(errors_of_mesh=True)
 
 
+def test_requests_that_reach_no_pod_are_seen_although_they_belong_to_no_version(stage):
+    play = stage(stages.rollout(plan=[stages.step(10, "10m")]))
+    play.release("v2")
+    play.await_weight(10)
+    play.place.wait(lambda: 10 in play.weights(), 10, "weight 10")
+    play.place.scale("v2", 0)
+    play.place.wait(
+        lambda: play.condition("DataTrusted").get("reason") == "NoPodReached", 25, "NoPodReached"
+    )
+    assert "reached no pod" in play.condition("DataTrusted")["message"]
+    play.await_phase("RolledBack")
+    play.assert_clean(errors_of_mesh=True)
+
+
 def test_a_stable_without_pods_stops_a_rollback_loudly(stage):
     play = stage(stages.rollout(plan=[stages.step(10, "10m")]))
     play.release("v2")

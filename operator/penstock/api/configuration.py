@@ -120,29 +120,36 @@ class Header(ConfigModel):
 class Connection(ConfigModel):
     """A system that is asked. Users name it; only this file has its address."""
 
-    kind: Literal["prometheus"] = Field(
-        default="prometheus", description="What speaks there: anything with Prometheus' query API."
+    kind: Literal["prometheus", "alertmanager"] = Field(
+        default="prometheus",
+        description="What speaks there: anything with Prometheus' query API, or with "
+        "Alertmanager's API v2, which is asked for firing alerts.",
     )
     url: Annotated[str, AfterValidator(_url)] = Field(
-        description="Address, with the path before /api/v1 if there is one."
+        description="Address, with the path before /api if there is one."
     )
     tls: Tls = Field(default=Tls(), description="Trust, and a certificate of our own.")
     auth: Auth | None = Field(default=None, description="Credentials, from mounted files.")
     tenant_header: Header | None = Field(
         default=None, description="A header that chooses the tenant."
     )
+    every: Duration = Field(
+        default=parse_duration("10s"),
+        description="Time between two questions to an alertmanager; at least 1s.",
+    )
     lag: Duration = Field(
         default=parse_duration("15s"),
-        description="How long a sample takes to be there: a look ends this long ago. At least the "
-        "time that a scrape may take.",
+        description="For prometheus: how long a sample takes to be there; a look ends this long "
+        "ago. At least the time that a scrape may take.",
     )
     timeout: Duration = Field(
         default=parse_duration("5s"), description="Time to wait for an answer."
     )
     max_series: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=10_000,
-        description="An answer with more series than this is not read. A look asks for both "
-        "counters of a metric, each series of them, and for four facts per scrape target.",
+        description="For prometheus: an answer with more series than this is not read. A look "
+        "asks for both counters of a metric, each series of them, and for four facts per scrape "
+        "target.",
     )
     namespaces: Namespaces | None = Field(
         default=None, description="Namespaces whose Rollouts may use it; all when not given."
@@ -154,14 +161,84 @@ class Connection(ConfigModel):
             raise ValueError("tls is for an https address")
         if self.timeout.total_seconds() <= 0:
             raise ValueError("timeout must be more than 0s")
+        if self.every.total_seconds() < 1:
+            raise ValueError("every must be at least 1s")
         return self
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Self:
+        foreign = {"prometheus": {"every"}, "alertmanager": {"lag", "max_series"}}[self.kind]
+        if wrong := sorted(foreign & self.model_fields_set):
+            raise ValueError(f"{to_camel(wrong[0])} is not for kind {self.kind}")
+        return self
+
+
+class AlertReceiver(ConfigModel):
+    """Takes alerts from Alertmanager's webhook_config, POSTed to /alerts."""
+
+    port: Port = Field(default=9095, description="Port it listens on.")
+    bind_address: Annotated[str, Field(pattern=r"^[0-9A-Fa-f.:]+$", max_length=45)] = Field(
+        default="0.0.0.0",
+        description="Address it listens on, such as 127.0.0.1 or ::.",
+    )
+    token_file: Path = Field(
+        description="File with the bearer token that Alertmanager sends, read at every request."
+    )
+    cert_file: Path | None = Field(
+        default=None, description="File with its certificate, for https; read anew every minute."
+    )
+    key_file: Path | None = Field(default=None, description="File with its key.")
+    forget_after: Duration = Field(
+        default=parse_duration("5h"),
+        description="How long an alert is believed without being repeated: more than "
+        "repeat_interval, which is 4h in Alertmanager.",
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("write certFile and keyFile together")
+        if self.forget_after.total_seconds() < 60:
+            raise ValueError("forgetAfter must be at least 1m")
+        return self
+
+
+class GateRules(ConfigModel):
+    """Where gates may go besides their own namespace."""
+
+    allow: tuple[DnsName, ...] = Field(
+        default=(),
+        description="Hosts that a gate may ask besides Services of its own namespace.",
+    )
+
+
+class NotificationRules(ConfigModel):
+    """Where notifications may go besides public addresses over https."""
+
+    allow: tuple[DnsName, ...] = Field(
+        default=(),
+        description="Hosts, as they stand in the address, that notifications may go to although "
+        "they are in the cluster or on a private network; also over http.",
+    )
 
 
 class Configuration(ConfigModel):
     """All that the administrator decides."""
 
     connections: Annotated[dict[DnsLabel, Connection], Field(min_length=1)] = Field(
-        description="Systems with metrics, by the name that MetricTemplates use."
+        description="Systems with metrics, by the name that MetricTemplates use, or with alerts."
+    )
+    alert_receiver: AlertReceiver | None = Field(
+        default=None, description="Takes alerts from Alertmanager; none is taken when not given."
+    )
+    gates: GateRules = Field(default=GateRules(), description="What gates may ask.")
+    notifications: NotificationRules = Field(
+        default=NotificationRules(), description="Where notifications may go."
+    )
+    max_concurrent_releases: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="Releases in flight at once, in all namespaces; the others wait. Any number "
+        "when not given.",
     )
     propagation_delay: Duration = Field(
         default=parse_duration("2s"),
@@ -185,10 +262,24 @@ class Configuration(ConfigModel):
     log_format: LogFormat = Field(default=LogFormat.JSON, description="json or text.")
 
     @model_validator(mode="after")
-    def _two_ports(self) -> Self:
+    def _own_ports(self) -> Self:
         if self.health_port == self.metrics_port:
             raise ValueError("healthPort and metricsPort must differ")
+        taken = (self.health_port, self.metrics_port)
+        if self.alert_receiver and self.alert_receiver.port in taken:
+            raise ValueError("alertReceiver.port must differ from healthPort and metricsPort")
         return self
+
+    def heard_namespaces(self) -> frozenset[str] | None:
+        """Return the namespaces of which alerts are heard; None for all."""
+        managers = self.of_kind("alertmanager").values()
+        if self.alert_receiver or any(one.namespaces is None for one in managers):
+            return None
+        return frozenset(name for one in managers for name in one.namespaces or ())
+
+    def of_kind(self, kind: Literal["prometheus", "alertmanager"]) -> dict[str, Connection]:
+        """Return the connections of a kind by name."""
+        return {name: one for name, one in self.connections.items() if one.kind == kind}
 
 
 def load(text: str) -> Configuration:

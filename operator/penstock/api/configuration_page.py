@@ -20,6 +20,10 @@ connections:
     url: http://mimir.metrics/prometheus
     tenantHeader: {name: X-Scope-OrgID, value: team-a}
     namespaces: [team-a]
+  alertmanager:
+    kind: alertmanager
+    url: http://alertmanager.monitoring:9093
+alertReceiver: {tokenFile: /etc/penstock-alerts/token}
 propagationDelay: 2s
 """
 
@@ -33,8 +37,9 @@ every mistake is named with its place. Users name a connection, never an address
 (tokens, passwords) are read at every request, so they may rotate. Proxies and credentials from
 the environment (`HTTP_PROXY`, `.netrc`) are not used, and redirects are not followed.
 
-A connection needs Prometheus' own rules: series carry the labels `job` and `instance`, and `up` is
-there. Counters are read raw, with `time=`, one `lag` ago.
+A connection of kind prometheus needs Prometheus' own rules: series carry the labels `job` and
+`instance`, and `up` is there. Counters are read raw, with `time=`, one `lag` ago. What alerts do is
+in [alerts.md](alerts.md).
 
 ```yaml
 {example}```

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 _WORDS = {
     r"^/": "a path that starts with /",
     r"^[^:]+$": "a name without a colon",
+    r"^[0-9A-Fa-f.:]+$": "an address, such as 127.0.0.1 or ::",
     r"^[A-Za-z0-9-]+$": "the name of a header, such as X-Scope-OrgID",
     r"^[\x21-\x7e]+( +[\x21-\x7e]+)*$": "printable characters",
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "a name of lower-case letters, digits and hyphens",

@@ -11,11 +11,14 @@ from prometheus_api_client.prometheus_connect import PrometheusConnect
 from requests import RequestException
 
 from penstock.api.fields import parse_duration
+from penstock.api.v1alpha1.metric_template import Mean
 from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.cli import rollout_files
 from penstock.cli.rollout_files import Plan
-from penstock.core import analysis, history, ledger, plan
+from penstock.core import analysis, history, ledger, plan, streams
+from penstock.core.history import Floats
 from penstock.core.ledger import Guardrail
+from penstock.core.means.replay import MeanReplay
 from penstock.core.queries import Arm, Subject, Unusable
 from penstock.core.replay import Replay
 from penstock.core.samples import RangeQuery, Track
@@ -59,12 +62,16 @@ def replays(address: str, wanted: Plan, window: Window) -> Iterator[tuple[str, R
     Raises:
         PastError: Prometheus cannot be asked, or knows nothing of a version.
     """
-    rails = [r for r in ledger.guardrails(wanted.spec.analysis, wanted.templates) if r.counted]
-    acting = sum(1 for rail in rails if rail.acts)
+    rails = ledger.guardrails(wanted.spec.analysis, wanted.templates)
+    acting = sum(1 for rail in rails if rail.acts and rail.compares)
     alpha = analysis.guardrail_alpha(wanted.spec.analysis.false_alarm_rate, acting)
     source = _Source(PrometheusConnect(address, retry=None), _subject(wanted, window))
     for rail in rails:
-        yield rail.name, source.replay(rail, _setup(rail, wanted.spec, alpha), window)
+        setup = _setup(rail, wanted.spec, alpha)
+        if rail.mean is not None:
+            yield rail.name, source.mean_replay(rail, rail.mean, setup, window)
+        elif rail.counted:
+            yield rail.name, source.replay(rail, setup, window)
 
 
 def _subject(wanted: Plan, window: Window) -> Subject:
@@ -82,13 +89,14 @@ def _setup(rail: Guardrail, spec: RolloutSpec, alpha: float) -> Setup:
     return Setup(
         name=rail.name,
         tolerance=rail.tolerance,
-        labels=tuple(counted.label for counted in rail.counted),
+        labels=tuple(counted.label for counted in rail.counted) or ("",),
         ladder=tuple(sorted(weights)),
         alpha=alpha,
         miss_rate=spec.analysis.miss_rate / 100,
         interval_seconds=spec.analysis.interval.total_seconds(),
         warm_up_seconds=spec.analysis.warm_up.total_seconds(),
         sticky=spec.traffic.sticky is not None,
+        mean=rail.mean is not None,
     )
 
 
@@ -99,24 +107,44 @@ class _Source:
 
     def replay(self, rail: Guardrail, setup: Setup, window: Window) -> Replay:
         """Return the judgement of one metric over the window."""
-        subject, step = self.subject.with_args(rail.args), timedelta(seconds=setup.interval_seconds)
-        past: list[tuple[Track, ...]] = []
+        subject, past = self.subject.with_args(rail.args), list[tuple[Track, ...]]()
         stable: list[tuple[Track, ...]] = []
         candidate: list[tuple[Track, ...]] = []
         for counted in rail.counted:
             query = history.query(counted.proportion, rail.connection, subject, window.begin)
-            if isinstance(query, Unusable):
-                raise PastError(f"{rail.name}: {query.reason}")
-            past.append(self._ask(query))
+            past.append(self._ask(_usable(rail, query)))
             for version, found in ((subject.stable, stable), (subject.candidate, candidate)):
                 asked = history.query_of(
                     counted.proportion, rail.connection, subject, version, window.end
                 )
-                if isinstance(asked, Unusable):
-                    raise PastError(f"{rail.name}: {asked.reason}")
-                found.append(self._ask(asked.over(window.begin, window.end, step)))
+                found.append(self._in(window, setup, _usable(rail, asked)))
         calibrated = tuple(history.calibrate(tracks, _pods(tracks), setup.alpha) for tracks in past)
-        return Replay(setup, calibrated, _release(rail.name, stable, candidate, window))
+        release = _release(rail.name, history.arms(stable, candidate), window)
+        return Replay(setup, calibrated, release)
+
+    def mean_replay(
+        self, rail: Guardrail, template: Mean, setup: Setup, window: Window
+    ) -> MeanReplay:
+        """Return the judgement of a mean over the window."""
+        subject = self.subject.with_args(rail.args)
+        query = history.mean_query(template, rail.connection, subject, window.begin)
+        past = self._ask(_usable(rail, query))
+        stable, candidate = (
+            self._in(window, setup, _usable(rail, asked))
+            for asked in (
+                history.mean_query_of(template, rail.connection, subject, version, window.end)
+                for version in (subject.stable, subject.candidate)
+            )
+        )
+        known = history.calibrate_mean(past, _pods(past), setup.alpha, setup.interval_seconds)
+        squares = template.sum_of_squares is not None
+        counted = history.mean_arms(stable, candidate, squares=squares)
+        return MeanReplay(setup, known, _release(rail.name, counted, window))
+
+    def _in(self, window: Window, setup: Setup, query: RangeQuery) -> tuple[Track, ...]:
+        """Return the answer at the ends of all looks of the window."""
+        step = timedelta(seconds=setup.interval_seconds)
+        return self._ask(query.over(window.begin, window.end, step))
 
     def _ask(self, query: RangeQuery) -> tuple[Track, ...]:
         if (query.end - query.begin) / query.step > MOST_POINTS:
@@ -138,13 +166,16 @@ def _pods(tracks: Sequence[Track]) -> frozenset[str]:
     return frozenset(track.labels["pod"] for track in tracks if track.labels.get("pod"))
 
 
+def _usable(rail: Guardrail, query: RangeQuery | Unusable) -> RangeQuery:
+    if isinstance(query, Unusable):
+        raise PastError(f"{rail.name}: {query.reason}")
+    return query
+
+
 def _release(
-    name: str,
-    stable: Sequence[tuple[Track, ...]],
-    candidate: Sequence[tuple[Track, ...]],
-    window: Window,
+    name: str, counted: tuple[Floats, tuple[streams.Arm, streams.Arm]], window: Window
 ) -> Release:
-    ends, arms = history.arms(stable, candidate)
+    ends, arms = counted
     if not len(ends):
         raise PastError(f"{name}: Prometheus has no counters of either version in this time")
     ours, theirs = (arm.total(0) for arm in arms)

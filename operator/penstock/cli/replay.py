@@ -73,11 +73,13 @@ def replay(  # noqa: PLR0913 (one parameter per option is how typer reads them)
     {"stream": "s17", "t": 60, "phase": "release", "weight": 10,
      "candidate": {"pod-a": [600, 4]}, "stable": {"pod-1": [2700, 13], "pod-2": [2700, 12]}}
 
-    [total, bad], or [total, beyond edge 1, beyond edge 2]. Lines with "phase": "history" come
+    [total, bad], or [total, beyond edge 1, beyond edge 2]; for "kind": "mean" [answers, sum of
+    their values], better [answers, sum, sum of squares]. Lines with "phase": "history" come
     before; an hour of them tells how bad answers cluster and how pods differ.
 
     Printed is one line per interval of a release: the verdict, the evidence (natural logarithms),
-    how many times as bad (low, middle, high), and why in words.
+    how many times as bad (low, middle, high), and why in words. With --prometheus each metric of
+    the Rollout is judged that compares: proportions, distributions and means, not categories.
 
     \b
     Exit codes: 0 judged, 2 the input cannot be used, 3 see --fail-on.

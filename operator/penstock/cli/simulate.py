@@ -18,7 +18,7 @@ from penstock.cli.simulation.document import document
 from penstock.cli.simulation.play import Told, play
 from penstock.cli.simulation.setting import check_length, read_setting
 from penstock.core.simulation.course import Event
-from penstock.core.simulation.setting import LAG, PROPAGATION, Traffic
+from penstock.core.simulation.setting import LAG, PROPAGATION, Traffic, Values
 
 BELOW = 3
 
@@ -39,8 +39,17 @@ def simulate(  # noqa: PLR0913 (one parameter per option is how typer reads them
     stable_errors: Annotated[float, rate("Bad answers of stable, in percent")],
     candidate_errors: Annotated[float, rate("Bad answers of the new version, in percent")],
     candidate_errors_from: Annotated[
-        float, rate("Weight from which the new version is bad; below, it is like stable")
+        float, rate("Weight from which the new version differs; below, it is like stable")
     ] = 0,
+    stable_mean: Annotated[
+        float, rate("Mean value of stable's answers, for metrics of means", 1e12)
+    ] = 100,
+    candidate_mean: Annotated[
+        float | None, rate("Mean value of the new version's answers; else as stable's", 1e12)
+    ] = None,
+    deviation: Annotated[
+        float | None, rate("Standard deviation of the values of stable; else its mean", 1e12)
+    ] = None,
     runs: Annotated[int, typer.Option(min=1, help="How many releases are tried")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same output")] = 1,
     pods: Annotated[int, typer.Option(min=1, max=1000, help="Pods of stable")] = 20,
@@ -90,15 +99,19 @@ def simulate(  # noqa: PLR0913 (one parameter per option is how typer reads them
     harm does a bad one do, and at which weight is it stopped? Is a deadline too short for so few
     requests? What does a version cost that breaks only under load (--candidate-errors-from 25)?
     How often is a good one rolled back where errors come in bursts (--burst 20), or where pods
-    differ (--pod-spread 0.3)?
+    differ (--pod-spread 0.3)? How soon is a mean seen to fall, or shown not to (--stable-mean 5
+    --candidate-mean 4.5 --deviation 20)?
 
     \b
     How the traffic is made:
       Requests come at random and are split by the weight in force, evenly over the pods.
       Each metric that compares counts bad answers of its own, at the rates given; for a
       distribution they are what lies beyond each edge. A metric with a plain value is good.
+      A metric of a mean compares the values of the answers: above 0, with a gamma distribution
+      of --stable-mean, --candidate-mean and --deviation (as great as the mean unless given;
+      3 times the mean has a skewness of 6: a few answers make most of the sum).
       A metric is taken as a share of bad answers, or with edges as a distribution, unless its
-      MetricTemplate is in a FILE too.
+      MetricTemplate is in a FILE too; a mean needs it there.
       An hour of stable's traffic before the release calibrates, as in the cluster.
       Approvals are given after --approve-after; nobody answers a metric with onWorse: Hold.
 
@@ -116,6 +129,7 @@ def simulate(  # noqa: PLR0913 (one parameter per option is how typer reads them
         candidate_pods=candidate_pods,
         spread=pod_spread,
         burst=burst,
+        values=_values(stable_mean, candidate_mean, deviation),
     )
     try:
         panels.check(plot)
@@ -134,6 +148,24 @@ def simulate(  # noqa: PLR0913 (one parameter per option is how typer reads them
         raise refusal.ended("simulate", error) from error
     few = fail_below is not None and told.summary.percent(Event.PROMOTED) < fail_below
     raise typer.Exit(BELOW if few else 0)
+
+
+def _values(stable: float, candidate: float | None, deviation: float | None) -> Values:
+    """Return what answers are worth.
+
+    Raises:
+        typer.BadParameter: A value is 0.
+    """
+    values = Values(
+        stable,
+        stable if candidate is None else candidate,
+        stable if deviation is None else deviation,
+    )
+    if min(values.stable, values.candidate, values.deviation) <= 0:
+        raise typer.BadParameter(
+            "--stable-mean, --candidate-mean and --deviation must be greater than 0"
+        )
+    return values
 
 
 def _print(told: Told, output: Output) -> None:

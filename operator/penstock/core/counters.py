@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from penstock.core.looks import NO_COUNTS, Counts
-from penstock.core.queries import Row
 from penstock.core.readings import NoLook, Reading, Series, TargetReading, read
+from penstock.core.rows import UNREACHED, Row
 from penstock.core.samples import Answer
 
 START_JITTER_SECONDS = 10.0
@@ -37,6 +37,7 @@ class LookCounts:
         newest_sample: The newest scrape that was counted.
         segments: Candidate's and stable's counts by the values of the labels asked for.
         skipped: Why targets were left out, by target.
+        unreached: Requests that reached no pod of any version.
     """
 
     candidate: Mapping[str, Counts]
@@ -44,6 +45,7 @@ class LookCounts:
     newest_sample: datetime
     skipped: Mapping[str, str] = field(default_factory=dict)
     segments: Mapping[str, tuple[Counts, Counts]] = field(default_factory=dict)
+    unreached: int = 0
 
     @property
     def candidate_counts(self) -> Counts:
@@ -169,7 +171,8 @@ def _count(
     newest = datetime.fromtimestamp(max(fresh[name].sampled for name in gains), UTC)
     candidate, stable = (_cells(gains, arm, reading.good) for arm in ("candidate", "stable"))
     segments = _segments(gains, by, reading.good) if by else {}
-    return LookCounts(candidate, stable, newest, skipped, segments)
+    unreached = sum(_sums(grown, UNREACHED)[0] for grown in gains.values())
+    return LookCounts(candidate, stable, newest, skipped, segments, unreached)
 
 
 def _gain(baseline: Baseline, reading: Reading, name: str, target: TargetReading) -> _Gain | _Skip:
@@ -235,6 +238,8 @@ def _segments(
     apart: dict[str, dict[Series, int]] = {}
     for target, grown in gains.items():
         for series, value in grown.items():
+            if series.arm == UNREACHED:
+                continue
             labels = dict(series.labels)
             name = "/".join(labels.get(label, "") or "-" for label in by)
             own = replace(series, labels=(*series.labels, ("", target)))

@@ -45,3 +45,15 @@ def _previews(rules: RolloutSpec) -> tuple[HttpMatch, ...]:
     if strategy.canary is not None:
         return strategy.canary.match or ()
     return (strategy.blue_green.preview or ()) if strategy.blue_green else ()
+
+
+def matched(rules: RolloutSpec) -> tuple[HttpMatch, ...]:
+    """Return every match that a release may put into a route."""
+    mirrors = [step.mirror for step in plan.written(rules.strategy) if step.mirror is not None]
+    copied = [one for mirror in mirrors for one in mirror.match or ()]
+    return (*_previews(rules), *copied)
+
+
+def copies(rules: RolloutSpec) -> bool:
+    """Return whether a release copies requests."""
+    return any(step.mirror is not None for step in plan.written(rules.strategy))

@@ -46,7 +46,8 @@ class Route:
     Attributes:
         exists: Every VirtualService and route that carries our weights is there.
         as_wanted: Our destinations are what the written status calls for.
-        shares: The versions named, and their share of all that is ours, in percent.
+        shares: The versions in the splits, and their share of all that is ours, in percent.
+        named: The versions that any route of ours names: in a split, a preview or for copies.
         since: When our destinations were last written by us, or the list by somebody who left
             them as they were; None where nothing tells.
         editor: The field manager that changed our destinations since then; empty if none did.
@@ -59,6 +60,7 @@ class Route:
     exists: bool = False
     as_wanted: bool = False
     shares: Mapping[str, float] = field(default_factory=dict)
+    named: frozenset[str] = frozenset()
     since: datetime | None = None
     editor: str = ""
     rolled_back: str = ""
@@ -153,6 +155,7 @@ class Seen:
         analysis: What the metrics say.
         propagation: Time from a write until every proxy follows it.
         next_release: Number that the next release gets.
+        queued: Why a release may not start yet, though nothing is wrong; empty when it may.
         gate: What the gate says that the release waits for; None before its first answer.
         alarms: Alerts of the Rollout's namespace that have fired.
         contested_text: What to tell a user whose GitOps fights with us.
@@ -171,6 +174,7 @@ class Seen:
     analysis: Analysis = Analysis()
     propagation: timedelta = timedelta(seconds=2)
     next_release: int = 1
+    queued: str = ""
     gate: GateSaid | None = None
     alarms: tuple[Alarm, ...] = ()
     contested_text: str = ""

@@ -21,9 +21,9 @@ Floats = NDArray[np.float64]
 
 HORIZON_SECONDS = 7 * 24 * 3600.0
 _GROWTH = 1.1
-_RELEASES = 100
+RELEASES = 100
 _LEAST_RATE = 1e-7
-_SEED = 20_240_607
+SEED = 20_240_607
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,18 @@ def until_safe(traffic: Traffic, proof: Proof) -> Forecast:
     """Return when the step of an equally good candidate passes, by seeded simulation."""
     if min(traffic.candidate_per_second, traffic.stable_per_second) <= 0:
         return Forecast(None, None)
-    looks = _grid(proof)
-    log_e = _log_safe(traffic, proof, looks)
+    looks = grid(proof)
+    return passes(_log_safe(traffic, proof, looks), looks, proof)
+
+
+def passes(log_e: Floats, looks: Floats, proof: Proof) -> Forecast:
+    """Return when steps pass.
+
+    Args:
+        log_e: ln of the evidence of "safe?" per release and moment, shape (releases, moments).
+        looks: How many looks there are at each moment, shape (moments,).
+        proof: What the step must show.
+    """
     safe = log_e >= -math.log(proof.miss_rate)
     first = np.where(safe.any(-1), looks[safe.argmax(-1)] * proof.interval_seconds, np.inf)
     seconds = np.maximum(proof.warm_up_seconds + first, proof.bake_seconds)
@@ -91,7 +101,8 @@ def until_safe(traffic: Traffic, proof: Proof) -> Forecast:
     return Forecast(_capped(median), _capped(bound))
 
 
-def _grid(proof: Proof) -> Floats:
+def grid(proof: Proof) -> Floats:
+    """Return the moments of a forecast within a week, in looks."""
     most = max(HORIZON_SECONDS / proof.interval_seconds, 1.0)
     powers = _GROWTH ** np.arange(math.ceil(math.log(most, _GROWTH)) + 1)
     result: Floats = np.unique(np.ceil(powers))
@@ -143,10 +154,10 @@ def _gains(per_look: Floats, null: Null, rate: Floats) -> Gains:
 
 def _bad_answers(per_look: Floats, rate: float, looks: Floats) -> Floats:
     """Return the bad answers of both arms up to each moment, shape (2, releases, moments)."""
-    generator = np.random.default_rng(_SEED)
+    generator = np.random.default_rng(SEED)
     expected = per_look[:, None, None] * np.diff(looks, prepend=0.0)
     spread = np.sqrt(1 - rate)
-    noise = generator.poisson(expected * rate, (2, _RELEASES, len(looks))) - expected * rate
+    noise = generator.poisson(expected * rate, (2, RELEASES, len(looks))) - expected * rate
     result: Floats = np.cumsum(expected * rate + spread * noise, -1)
     return np.clip(result, 0.0, per_look[:, None, None] * looks)
 

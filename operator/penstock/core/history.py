@@ -18,7 +18,8 @@ from penstock.core import queries, streams
 from penstock.core.looks import Counts
 from penstock.core.means import calibration as mean_calibration
 from penstock.core.means.calibration import MeanChance
-from penstock.core.queries import ROW_LABEL, Arm, Row, Subject, Unusable
+from penstock.core.queries import Arm, Subject, Unusable
+from penstock.core.rows import ROW_LABEL, Row
 from penstock.core.samples import RangeQuery, Track
 from penstock.core.stats import calibration
 from penstock.core.stats.calibration import Chance
@@ -47,10 +48,20 @@ def mean_query(
     template: Mean, connection: str, subject: Subject, end: datetime
 ) -> RangeQuery | Unusable:
     """Return the query for an hour of stable's counters of a mean; see `query`."""
-    rows = {Row.TOTAL: template.count, _SUM: template.sum}
-    if template.sum_of_squares:
-        rows[_SQUARES] = template.sum_of_squares
-    return _query(rows, connection, _views(subject), subject.stable, end)
+    return _query(_mean_rows(template), connection, _views(subject), subject.stable, end)
+
+
+def mean_query_of(
+    template: Mean, connection: str, subject: Subject, arm: Arm, end: datetime
+) -> RangeQuery | Unusable:
+    """Return the query for an hour of one arm's counters of a mean; see `query_of`."""
+    return _query(_mean_rows(template), connection, {_GIVEN: subject}, arm, end)
+
+
+def _mean_rows(template: Mean) -> Mapping[str, str]:
+    """Return the selectors of the counters of a mean by what they are."""
+    rows = {Row.TOTAL.value: template.count, _SUM: template.sum}
+    return rows | ({_SQUARES: template.sum_of_squares} if template.sum_of_squares else {})
 
 
 def _views(subject: Subject) -> Mapping[str, Subject]:
@@ -145,11 +156,12 @@ def calibrate_mean(
     found = mean_calibration.calibrate(
         told.of(Row.TOTAL), told.of(_SUM), told.rows.get(_SQUARES), alpha
     )
+    found = found.for_looks(STEP.total_seconds(), interval_seconds, given.of(Row.TOTAL))
     fixed = replace(found.calibration, history=Counts(int(given.of(Row.TOTAL).sum()), 0))
     if cells is None:
         default = WITHOUT_HISTORY
         fixed = replace(fixed, spread=default.spread, quantile=default.quantile)
-    return MeanChance(fixed, found.between * STEP.total_seconds() / interval_seconds)
+    return replace(found, calibration=fixed)
 
 
 def _is_long_enough(grown: "_Grown") -> bool:
@@ -234,6 +246,27 @@ def arms(
     times = sorted({at for tracks in (*stable, *candidate) for one in tracks for at in one.values})
     both = (_arm(candidate, times), _arm(stable, times))
     return np.array(times[1:]), both
+
+
+def mean_arms(
+    stable: Sequence[Track], candidate: Sequence[Track], *, squares: bool
+) -> tuple[Floats, tuple[streams.Arm, streams.Arm]]:
+    """Return the ends of the intervals, and count, sum and squares of candidate and stable.
+
+    Args:
+        stable: The answer to `mean_query_of`.
+        candidate: The same of the candidate.
+        squares: Whether sums of squares were asked for.
+    """
+    times = sorted({at for one in (*stable, *candidate) for at in one.values})
+    rows = (Row.TOTAL, _SUM, _SQUARES) if squares else (Row.TOTAL, _SUM)
+    both = []
+    for tracks in (candidate, stable):
+        grown = _grown(tracks, _GIVEN, times)
+        counts = np.stack([grown.of(row) for row in rows], -1)
+        counts *= counts[..., :1] > 0
+        both.append(streams.Arm(counts, counts[..., 0] > 0))
+    return np.array(times[1:]), (both[0], both[1])
 
 
 def _arm(parts: Sequence[Sequence[Track]], times: Sequence[float]) -> streams.Arm:

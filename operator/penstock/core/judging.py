@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from penstock.api.v1alpha1.analysis import OnWorse
 from penstock.api.v1alpha1.rollout_status import MetricStatus, SegmentStatus
-from penstock.core import analysis, drift, sentences, shares_check
+from penstock.core import analysis, drift, sentences, trust
 from penstock.core.analysis import Judgement
 from penstock.core.facts import Analysis, Finding
 from penstock.core.ledger import Guardrail, Ledger
@@ -14,12 +14,17 @@ from penstock.core.means.judging import MeanJudgement, judge_mean
 from penstock.core.means.record import MeanRecord
 from penstock.core.metric_record import MetricRecord
 from penstock.core.question import Question
+from penstock.core.trust import Doubt, Reason
 from penstock.core.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What one guardrail says; log evidence is natural."""
+    """What one guardrail says; log evidence is natural.
+
+    Attributes:
+        doubt: Which pod most of what speaks against the candidate is; empty where none stands out.
+    """
 
     rail: Guardrail
     verdict: Verdict
@@ -27,6 +32,7 @@ class Opinion:
     log_worse: float = 0.0
     log_safe: float = 0.0
     notes: tuple[str, ...] = ()
+    doubt: str = ""
 
 
 def opinions(ledger: Ledger, question: Question) -> tuple[Opinion, ...]:
@@ -63,6 +69,7 @@ def _compared(
         log_worse=judged.evidence.worse,
         log_safe=judged.evidence.safe,
         notes=tuple(f"{rail.name}: {text}" for text in _notes(rail, judged, question)),
+        doubt=judged.doubt if isinstance(judged, Judgement) and not (silent or early) else "",
     )
 
 
@@ -157,8 +164,10 @@ def together(ledger: Ledger, question: Question, said: Sequence[Opinion]) -> Ana
     """Return what all metrics say together."""
     acting = [o for o in said if o.rail.acts]
     silence = _silence(acting, question)
-    mistrust, observed = shares_check.check(ledger, question)
     names = frozenset(o.rail.name for o in acting)
+    doubts, observed = trust.check(ledger, question, names)
+    doubts += tuple(Doubt(Reason.ONE_POD, o.doubt) for o in acting if o.doubt)
+    mistrust = "; ".join(one.text for one in doubts)
     return Analysis(
         verdict=_verdict(acting, silence, mistrust),
         metrics=tuple(o.status for o in said),
@@ -167,6 +176,7 @@ def together(ledger: Ledger, question: Question, said: Sequence[Opinion]) -> Ana
         held=_finding(acting, OnWorse.HOLD),
         silence=silence,
         mistrust=mistrust,
+        mistrust_reason=doubts[0].reason if doubts else "",
         observed_share=observed,
         notes=tuple(note for o in said for note in o.notes) + _skipped(question),
         at=question.at,

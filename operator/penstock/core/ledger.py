@@ -186,7 +186,9 @@ class Ledger:
         for name, known in learned.items():
             if isinstance(known, MeanChance):
                 if name in means:
-                    means[name] = means[name].calibrated(known.calibration, known.between)
+                    means[name] = means[name].calibrated(
+                        known.calibration, known.between, known.noise
+                    )
             elif name in proportions:
                 proportions[name] = proportions[name].calibrated(known)
         return replace(self, proportions=proportions, means=means) if learned else self

@@ -23,6 +23,7 @@ COLUMNS = (
     "stable_pods",
     "least_total",
     "least_bad",
+    "unreached",
 )
 _ROW = struct.Struct(f"<{len(COLUMNS)}q")
 ROW_BYTES = _ROW.size
@@ -74,6 +75,7 @@ class Look:
         candidate_pods: Pods that served the candidate, at least 1 where it had answers.
         least: The candidate's scrape target with most bad answers too few, see `least_cell`; kept
             where too few are judged.
+        unreached: Requests that reached no pod of any version; no part of either arm.
 
     Raises:
         ValueError: The number is below 1, or the worst cell is not a part of the candidate.
@@ -88,6 +90,7 @@ class Look:
     stable_pods: int
     warm: bool = False
     least: Counts = NO_COUNTS
+    unreached: int = 0
 
     def __post_init__(self) -> None:
         """Refuse a look that contradicts itself."""
@@ -149,12 +152,14 @@ def pack(look: Look) -> bytes:
         look.stable_pods,
         look.least.total,
         look.least.bad,
+        look.unreached,
     )
 
 
 def unpack(row: bytes) -> Look:
     """Return the look of one row."""
-    number, step, warm, n, x, m, y, wn, wx, candidate_pods, stable_pods, ln, lx = _ROW.unpack(row)
+    number, step, warm, n, x, m, y, wn, wx, *rest = _ROW.unpack(row)
+    candidate_pods, stable_pods, ln, lx, unreached = rest
     return Look(
         number=number,
         step=step,
@@ -165,6 +170,7 @@ def unpack(row: bytes) -> Look:
         candidate_pods=candidate_pods,
         stable_pods=stable_pods,
         least=Counts(ln, lx),
+        unreached=unreached,
     )
 
 
@@ -185,6 +191,7 @@ class Table:
     stable_pods: Floats
     least_total: Floats
     least_bad: Floats
+    unreached: Floats
 
     @classmethod
     def of(cls, rows: bytes) -> "Table":

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from penstock.core import evidence, record_text
+from penstock.core import evidence, record_text, targets
+from penstock.core.counters import LookCounts
 from penstock.core.evidence import Evidence
 from penstock.core.looks import NO_COUNTS, Counts, Look
 from penstock.core.record import Record, record_of
+from penstock.core.targets import Sums, Target
 from penstock.core.terms import Calibration
 
 _FIT_STEP = 32
@@ -21,10 +23,17 @@ class Part:
     Attributes:
         label: What is counted as bad, where the metric has several: "over 250 ms".
         record: Its looks; all parts of a metric have the same ones.
+        targets: The candidate's answers by scrape target, over all looks.
     """
 
     label: str
     record: Record
+    targets: tuple[Target, ...] = ()
+
+    @property
+    def sums(self) -> Sums:
+        """The counts over all looks."""
+        return Sums(self.targets, self.record.stable, self.record.stable_rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +72,24 @@ class MetricRecord:
         """The number of the newest look; 0 for none."""
         return self.first.last_number
 
-    def with_looks(self, looks: Sequence[Look]) -> "MetricRecord":
-        """Return the record with one look more, given per part."""
+    def with_looks(
+        self, looks: Sequence[Look], counted: Sequence[LookCounts] = ()
+    ) -> "MetricRecord":
+        """Return the record with one look more; both are given per part.
+
+        Args:
+            looks: The look.
+            counted: What it was made of, by scrape target; none where that is not known.
+        """
         longer = [part.record.with_look(look) for part, look in zip(self.parts, looks, strict=True)]
-        return self._with(longer)
+        grown = self._with(longer)
+        if not counted or grown.last_number == self.last_number:
+            return grown
+        parts = [
+            replace(part, targets=targets.added(part.targets, one))
+            for part, one in zip(grown.parts, counted, strict=True)
+        ]
+        return replace(grown, parts=tuple(parts))
 
     def with_segments(self, counted: Mapping[str, tuple[Counts, Counts]]) -> "MetricRecord":
         """Return the record with more answers by segment; it keeps the busiest."""
@@ -92,8 +115,14 @@ class MetricRecord:
         return self._with(part.record.keeping(count) for part in self.parts)
 
     def until(self, number: int) -> "MetricRecord":
-        """Return the record as it was after the look of that number, which must be kept."""
-        return self._with(part.record.until(number) for part in self.parts)
+        """Return the record as it was after the look of that number, which must be kept.
+
+        Sums over all looks cannot be taken back: targets are left out where looks are.
+        """
+        if number >= self.last_number:
+            return self
+        parts = tuple(Part(part.label, part.record.until(number)) for part in self.parts)
+        return replace(self, parts=parts)
 
     def weigh(self, step: int) -> Evidence:
         """Return the evidence of all parts together."""
@@ -127,20 +156,30 @@ class MetricRecord:
             payload = record_text.from_text(text)
             parts = payload.get("parts", [{"label": "", **payload}])
             return cls(
-                tuple(Part(part["label"], record_of(part)) for part in _some(parts)),
+                tuple(_part(part) for part in _some(parts)),
                 tuple(_segment(one) for one in payload.get("segments", [])),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"the record lacks or garbles {error}") from error
 
     def _text(self) -> str:
-        parts = [{"label": part.label, **part.record.payload()} for part in self.parts]
+        parts = [_payload(part) for part in self.parts]
         segments = [asdict(one) for one in self.segments]
         return record_text.to_text({"parts": parts, "segments": segments})
 
     def _with(self, records: Iterable[Record]) -> "MetricRecord":
-        parts = tuple(Part(p.label, r) for p, r in zip(self.parts, records, strict=True))
+        parts = tuple(replace(p, record=r) for p, r in zip(self.parts, records, strict=True))
         return replace(self, parts=parts)
+
+
+def _payload(part: Part) -> dict[str, Any]:
+    by_target = {"targets": targets.to_payload(part.targets)} if part.targets else {}
+    return {"label": part.label, **part.record.payload(), **by_target}
+
+
+def _part(payload: dict[str, Any]) -> Part:
+    found = targets.of_payload(payload.get("targets", ()))
+    return Part(payload["label"], record_of(payload), found)
 
 
 def _segment(payload: dict[str, Any]) -> Segment:

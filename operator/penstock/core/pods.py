@@ -8,6 +8,8 @@ from penstock.core.facts import VersionPods
 from penstock.core.kinds import Manifest
 from penstock.core.variants import PodIdentity
 
+_ENDED = frozenset({"Succeeded", "Failed"})
+
 
 def by_version(pods: Iterable[Manifest], label: str) -> dict[str, tuple[Manifest, ...]]:
     """Return the pods that are not on their way out, by the value of the label."""
@@ -20,7 +22,8 @@ def by_version(pods: Iterable[Manifest], label: str) -> dict[str, tuple[Manifest
 
 
 def summary(pods: Iterable[Manifest]) -> VersionPods:
-    """Return the facts of one version's pods."""
+    """Return the facts of one version's pods; those on their way out are not among them."""
+    pods = tuple(pods)
     ready = [pod for pod in pods if is_ready(pod)]
     created = [datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) for pod in ready]
     images = {c.get("image", "") for pod in ready for c in pod["spec"].get("containers", [])}
@@ -29,7 +32,18 @@ def summary(pods: Iterable[Manifest]) -> VersionPods:
         images=tuple(sorted(images)),
         workloads=tuple(sorted({workload(pod) for pod in ready})),
         youngest=max(created, default=None),
+        total=sum(1 for pod in pods if is_ready(pod) or _may_be_ready(pod)),
     )
+
+
+def _may_be_ready(pod: Manifest) -> bool:
+    """Return whether a pod has neither ended nor waits for a node: then nothing of it ran yet."""
+    status = pod.get("status", {})
+    homeless = any(
+        c.get("type") == "PodScheduled" and c.get("status") == "False"
+        for c in status.get("conditions") or []
+    )
+    return status.get("phase") not in _ENDED and not homeless
 
 
 def is_ready(pod: Manifest) -> bool:

@@ -1,52 +1,23 @@
 """From a metric as its template says it to the expressions that are asked.
 
-A proportion is read by ONE expression: both arms, both counters and the facts about their scrape
-targets come from one replica of Prometheus and one state of its storage, so they fit together.
-Each row of the answer carries the label `penstock`, which says what it is (`Row`).
+A proportion is read by one expression, see `core.rows`.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
 
 from penstock.api.v1alpha1.metric_template import Proportion
+from penstock.core.rows import UNREACHED, Counters, Row, expression
 from penstock.core.samples import Query
 
-ROW_LABEL = "penstock"
-
-_BY_TARGET = "by (job, instance)"
-_ON_TARGET = "and on (job, instance)"
 _VARIABLE = re.compile(r"\$(args\.\w+|[A-Za-z_]\w*)")
 _FORBIDDEN = re.compile(r"[\"'`{}\\$\x00-\x1f\x7f]")
 _QUOTED = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`"
 _MATCHER = r"[A-Za-z_]\w*\s*(?:=~|!~|!=|=)\s*\"[^\"\\{}$\x00-\x1f]*\""
 _MATCHERS = re.compile(rf"{_MATCHER}(?:\s*,\s*{_MATCHER})*")
 _SELECTOR = re.compile(rf"\s*(?P<name>[A-Za-z_:][\w:]*)?\s*\{{(?:[^{{}}#\"'`]|{_QUOTED})*\}}\s*")
-_UPTIME = "(timestamp(envoy_server_uptime) - envoy_server_uptime)"
-_AGENT, _PROCESS = "istio_agent_process_start_time_seconds", "process_start_time_seconds"
-_ENVOY_FIRST, _APPLICATION_FIRST = (_UPTIME, _AGENT, _PROCESS), (_PROCESS, _AGENT, _UPTIME)
-
-
-class Row(StrEnum):
-    """What a row of the answer to a proportion's query is; counters end in `/<arm>`.
-
-    OFFSET, always there, has the seconds back to the previous look (0 without one) and ends in
-    `/bad` or `/good`. Per scrape target (job, instance): SAMPLED is the time of its newest sample
-    (Unix seconds); BEFORE is the time of its last successful scrape at the previous look; KNOWN is
-    the number of its series of this metric at the previous look; STARTED is when its process
-    started. Of these only what can be known is there.
-    """
-
-    TOTAL = "total"
-    BAD = "bad"
-    GOOD = "good"
-    OFFSET = "offset"
-    SAMPLED = "sampled"
-    BEFORE = "before"
-    KNOWN = "known"
-    STARTED = "started"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +42,7 @@ class Subject:
 
     Attributes:
         reporter: source, destination or waypoint.
+        route: Pattern for the names of the routes whose requests are shared out.
         args: What a metric gives its template, by name.
     """
 
@@ -80,6 +52,7 @@ class Subject:
     stable: Arm
     candidate: Arm
     reporter: str = "source"
+    route: str = ""
     args: Mapping[str, str] = field(default_factory=dict)
 
     def with_args(self, args: Mapping[str, str]) -> "Subject":
@@ -111,13 +84,22 @@ def proportion_query(
             if isinstance(expanded, Unusable):
                 return Unusable(f"{row}: {expanded.reason}")
             selectors[f"{row}/{name}"] = expanded
+    unreached = _unreached(template, subject)
+    if isinstance(unreached, Unusable):
+        return Unusable(f"unreached: {unreached.reason}")
     back = round((at - previous).total_seconds() * 1000) if previous else 0
-    mark = (f"{Row.OFFSET}/{part}", f"vector({back / 1000})")
-    rows = [*selectors.items(), mark, *_facts(selectors, back)]
-    expression = "\nor ".join(
-        f'label_replace({body}, "{ROW_LABEL}", "{row}", "", "")' for row, body in rows
+    lost = [(f"{Row.TOTAL}/{UNREACHED}", one) for one in unreached]
+    counters = Counters(
+        selectors=(*selectors.items(), *lost),
+        constants=((f"{Row.OFFSET}/{part}", back / 1000),),
+        back_ms=back,
     )
-    return Query(connection, expression, subject.namespace, at)
+    return counters_query(counters, connection, subject, at)
+
+
+def counters_query(counters: Counters, connection: str, subject: Subject, at: datetime) -> Query:
+    """Return the query that reads these counters."""
+    return Query(connection, expression(counters), subject.namespace, at, counters)
 
 
 def value_query(text: str, connection: str, subject: Subject, at: datetime) -> Query | Unusable:
@@ -138,6 +120,7 @@ def expand(text: str, subject: Subject, arm: Arm) -> str | Unusable:
         "namespace": subject.namespace,
         "rollout": subject.rollout,
         "reporter": subject.reporter,
+        "route": subject.route,
     } | {f"args.{name}": value for name, value in subject.args.items()}
     for name in dict.fromkeys(_VARIABLE.findall(text)):
         if name not in values and name.startswith("args."):
@@ -167,6 +150,23 @@ def selector(text: str, subject: Subject, arm: Arm) -> str | Unusable:
     if not {"$variant", "$version"} & set(_variables(text)):
         return Unusable("must contain $variant (or a label of your own with $version), the matcher "
                         "that tells the versions apart")  # fmt: skip
+    return _plain(text, subject, arm)
+
+
+def _unreached(template: Proportion, subject: Subject) -> Sequence[str] | Unusable:
+    """Return the selectors of what reached no pod: none, one, or one per host."""
+    text = template.unreached
+    if not text:
+        return ()
+    if {"$variant", "$version"} & set(_variables(text)):
+        return Unusable("must not contain $variant: what reached no pod belongs to no version")
+    found = [_plain(text, subject, arm) for arm in (subject.stable, subject.candidate)]
+    wrong = next((one for one in found if isinstance(one, Unusable)), None)
+    return wrong or tuple(dict.fromkeys(one for one in found if isinstance(one, str)))
+
+
+def _plain(text: str, subject: Subject, arm: Arm) -> str | Unusable:
+    """Return the text with its variables replaced, if it is a plain selector."""
     expanded = expand(text, subject, arm)
     if isinstance(expanded, str) and not _SELECTOR.fullmatch(expanded):
         return Unusable(
@@ -178,32 +178,3 @@ def selector(text: str, subject: Subject, arm: Arm) -> str | Unusable:
 
 def _variables(text: str) -> Collection[str]:
     return {f"${name}" for name in _VARIABLE.findall(text)}
-
-
-def _facts(selectors: Mapping[str, str], back_ms: int) -> Iterator[tuple[str, str]]:
-    totals = [selectors[f"{Row.TOTAL}/{arm}"] for arm in ("stable", "candidate")]
-    ours = f"({' or '.join(totals)})"
-    stamps = " or ".join(f"timestamp({total})" for total in totals)
-    yield Row.SAMPLED, f"max {_BY_TARGET} ({stamps})"
-    yield Row.STARTED, _started(totals[0], ours)
-    if back_ms > 0:
-        offset = f"offset {back_ms}ms"
-        yield (
-            Row.BEFORE,
-            f"max {_BY_TARGET} (timestamp(up {offset}) "
-            f"{_ON_TARGET} (up {offset} == 1) {_ON_TARGET} {ours})",
-        )
-        earlier = " or ".join(f"{total} {offset}" for total in totals)
-        yield Row.KNOWN, f"count {_BY_TARGET} ({earlier})"
-
-
-def _started(total: str, ours: str) -> str:
-    """Return when the process that counts started: Envoy's own start for metrics of the mesh.
-
-    The endpoint of an Istio sidecar has the start of up to three processes, and one of them may
-    begin anew without the others. Whole seconds of uptime are taken from the time of their own
-    sample; from the time of the question they would wander by a scrape interval.
-    """
-    mesh = total.startswith(("istio_", "envoy_"))
-    starts = _ENVOY_FIRST if mesh else _APPLICATION_FIRST
-    return " or ".join(f"min {_BY_TARGET} ({start} {_ON_TARGET} {ours})" for start in starts)

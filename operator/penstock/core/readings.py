@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from penstock.core.queries import ROW_LABEL, Row
+from penstock.core.rows import ROW_LABEL, UNREACHED, Row
 from penstock.core.samples import Answer, Sample, Unreadable
 
 _MAX_COUNT = 2.0**53
@@ -165,6 +165,8 @@ def _mismatch(targets: Mapping[str, TargetReading], good: bool) -> str:
             return f"{name} has the metric's bad or good counter, but not its total"
     if of_arm["stable"] & of_arm["candidate"]:
         return "the same series count for both versions: $variant does not tell them apart"
+    if of_arm.get(UNREACHED, set()) & (of_arm["stable"] | of_arm["candidate"]):
+        return "unreached matches series of a version, too: it must match what reached no pod"
     if good and not parts:
         return (
             "there is a total, but no series of the good counter (for a distribution: no bucket "

@@ -54,12 +54,18 @@ class Record:
         return looks.unpack(self.rows[-ROW_BYTES:]).number if self.rows else self.folded.number
 
     @property
+    def stable(self) -> Counts:
+        """Stable's answers over all looks."""
+        table = self.table
+        return self.folded.stable + Counts(
+            int(table.stable_total.sum()), int(table.stable_bad.sum())
+        )
+
+    @property
     def stable_rate(self) -> float:
         """Stable's share of bad answers as known by now, in (0, 1)."""
-        table = self.table
-        known = self.terms.calibration.history + self.folded.stable
-        bad = known.bad + float(table.stable_bad.sum()) + asked.PRIOR_BAD
-        return bad / (known.total + float(table.stable_total.sum()) + asked.PRIOR_TOTAL)
+        known = self.terms.calibration.history + self.stable
+        return (known.bad + asked.PRIOR_BAD) / (known.total + asked.PRIOR_TOTAL)
 
     @property
     def tolerated(self) -> tuple[float, float]:
@@ -99,6 +105,19 @@ class Record:
     def answers(self, step: int) -> tuple[int, int]:
         """Return how many answers the candidate and stable gave in the newest step."""
         return answers(self.folded, self.table, step)
+
+    def unreached(self, step: int, seconds: float) -> tuple[int, int]:
+        """Return how many requests reached no pod, and how many there were, in the newest looks.
+
+        Args:
+            step: Only looks of this step.
+            seconds: How far back from the newest look.
+        """
+        table = self.table
+        newest = table.number > self.last_number - seconds / self.terms.interval_seconds
+        rows = newest & (table.step == step)
+        lost = int(table.unreached[rows].sum())
+        return lost, lost + int((table.candidate_total + table.stable_total)[rows].sum())
 
     def payload(self) -> dict[str, Any]:
         """Return all of it as what JSON can hold."""

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.core import analysis, sides
+from penstock.core import analysis, limits, sides
 from penstock.core.asked import stable_rate
 from penstock.core.evidence import Evidence
 from penstock.core.folded import NOTHING_FOLDED
@@ -159,7 +159,7 @@ class Replay:
         """What the verdicts cannot tell or promise, after the last look."""
         found: list[str] = []
         for terms, table in zip(self._terms, self._tables, strict=True):
-            found += [note.text for note in analysis.limits(terms, table, int(self._steps[-1]))]
+            found += [note.text for note in limits.limits(terms, table, int(self._steps[-1]))]
         return tuple(dict.fromkeys(found))
 
     def verdict(self, index: int) -> Verdict:

@@ -1,8 +1,10 @@
 """What a metrics system answers, as values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+
+from penstock.core.rows import Counters
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +17,17 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """No answer that may be trusted; `reason` is a sentence for people."""
+    """No answer that may be trusted.
+
+    Attributes:
+        reason: A sentence for people.
+        too_much: The question itself was refused; parts of it may be answered.
+        late: There was no answer in time.
+    """
 
     reason: str
+    too_much: bool = field(default=False, compare=False)
+    late: bool = field(default=False, compare=False)
 
 
 Answer = tuple[Sample, ...] | Unreadable
@@ -27,13 +37,17 @@ Answer = tuple[Sample, ...] | Unreadable
 class Query:
     """An expression for one connection of the operator's configuration.
 
-    `namespace` is the namespace of the Rollout that asks: a connection may be closed to it.
+    Attributes:
+        namespace: The namespace of the Rollout that asks: a connection may be closed to it.
+        counters: What it reads, where that is counters and facts: such queries can be asked
+            together, see `core.batch`.
     """
 
     connection: str
     expression: str
     namespace: str
     at: datetime
+    counters: Counters | None = None
 
 
 @dataclass(frozen=True, slots=True)

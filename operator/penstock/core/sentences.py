@@ -83,6 +83,37 @@ def single_cell(evidence: Evidence, log_needed: float) -> str:
     )
 
 
+def one_pod(side: Side, name: str, its: Counts, others: Counts) -> str:
+    """Return which pod stands out, with its answers and those of the other pods."""
+    what = "excess" if side is Side.MORE else "shortfall"
+    return (
+        f"most of the {what} is pod {name.removeprefix('/')}: {_arm(its)}, the other pods "
+        f"{_arm(others)}; look at that pod"
+    )
+
+
+def speaks_against(evidence: Evidence, log_needed: float) -> str:
+    """Return how much speaks against a candidate."""
+    return f"evidence that it is worse {odds(evidence.worse)}, {odds(log_needed)} needed"
+
+
+def pods_not_ready(version: str, ready: int, total: int) -> str:
+    """Return that the pods which are left cannot stand for a version."""
+    return (
+        f"{ready} of {total} pods of {version} are ready: what they answer cannot stand for the "
+        "version until more than half are"
+    )
+
+
+def unreached(name: str, lost: int, total: int) -> str:
+    """Return that requests failed which no version is charged with."""
+    return (
+        f"{name}: {percent(lost / total)} of the requests ({lost:,} of {total:,}) reached no pod, "
+        "so their failures count for no version: look for a version without ready endpoints, an "
+        "open circuit breaker, or a subset that is not there"
+    )
+
+
 def safe(evidence: Evidence, tolerated: Tolerance, exposure: float, log_needed: float) -> str:
     """Return why a candidate is safe for an exposure."""
     if evidence.safe == math.inf:

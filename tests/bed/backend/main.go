@@ -23,7 +23,8 @@ import (
 
 // Behaviour is what the admin endpoint sets: shares lie in 0..1, times are milliseconds.
 // JitterMS is the mean of an exponential share of the latency. Classes are the shares of what a
-// model predicts; Value is the mean of what an answer is worth (exponential).
+// model predicts; Value is the mean of what an answer is worth (exponential). Shards is the number
+// of series that the counter of requests is spread over.
 type Behaviour struct {
 	Errors   float64 `json:"errors"`
 	Status   int     `json:"status"`
@@ -34,14 +35,19 @@ type Behaviour struct {
 
 	Classes map[string]float64 `json:"classes"`
 	Value   float64            `json:"value"`
+
+	Shards int `json:"shards"`
 }
+
+// counted is one series of the counter of requests; shard is -1 without shards.
+type counted struct{ code, shard int }
 
 type backend struct {
 	version, pod string
 	started      time.Time
 	behaviour    atomic.Pointer[Behaviour]
 	mutex        sync.Mutex
-	answered     map[int]int
+	answered     map[counted]int
 	predicted    map[string]int
 	value        struct{ count, sum, squares float64 }
 }
@@ -49,17 +55,24 @@ type backend struct {
 func main() {
 	address := flag.String("address", "127.0.0.1", "loopback address to listen on")
 	version := flag.String("version", "v1", "version to answer with")
+	port := flag.Int("port", 0, "port of the service; 0: a free one")
 	pod := flag.String("pod", "pod", "Pod name to answer with")
+	cert := flag.String("cert", "", "certificate file; with it TLS is served too")
+	key := flag.String("key", "", "file of the certificate's key")
 	behaviour := flag.String("behaviour", "{}", "behaviour at the start, JSON")
 	flag.Parse()
 
-	b := &backend{version: *version, pod: *pod, started: time.Now(), answered: map[int]int{}, predicted: map[string]int{}}
+	b := &backend{version: *version, pod: *pod, started: time.Now(), answered: map[counted]int{}, predicted: map[string]int{}}
 	if err := b.set([]byte(*behaviour)); err != nil {
 		fail(err)
 	}
-	service, servicePort := serve(*address, b.service())
-	admin, adminPort := serve(*address, b.admin())
-	fmt.Printf("{\"http\": %d, \"admin\": %d}\n", servicePort, adminPort)
+	service, servicePort := serve(*address, *port, b.service())
+	admin, adminPort := serve(*address, 0, b.admin())
+	ports := map[string]int{"http": servicePort, "admin": adminPort}
+	if *cert != "" {
+		ports["tls"] = serveTLS(*address, *cert, *key, b.service())
+	}
+	json.NewEncoder(os.Stdout).Encode(ports)
 
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
@@ -70,14 +83,23 @@ func main() {
 	admin.Close()
 }
 
-func serve(address string, handler http.Handler) (*http.Server, int) {
-	listener, err := net.Listen("tcp", address+":0")
+func serve(address string, port int, handler http.Handler) (*http.Server, int) {
+	listener, err := net.Listen("tcp", fmt.Sprintf("%s:%d", address, port))
 	if err != nil {
 		fail(err)
 	}
 	server := &http.Server{Handler: handler}
 	go server.Serve(listener)
 	return server, listener.Addr().(*net.TCPAddr).Port
+}
+
+func serveTLS(address, cert, key string, handler http.Handler) int {
+	listener, err := net.Listen("tcp", address+":0")
+	if err != nil {
+		fail(err)
+	}
+	go (&http.Server{Handler: handler}).ServeTLS(listener, cert, key)
+	return listener.Addr().(*net.TCPAddr).Port
 }
 
 func fail(err error) {
@@ -125,6 +147,8 @@ func (b *backend) answer(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusOK
 	w.Header().Set("x-version", b.version)
 	w.Header().Set("x-pod", b.pod)
+	w.Header().Set("x-method", r.Method)
+	w.Header().Set("x-path", r.URL.RequestURI())
 	if rand.Float64() < behaviour.Errors {
 		status = behaviour.Status
 		w.Header().Set("x-backend-error", "1")
@@ -137,7 +161,11 @@ func (b *backend) answer(w http.ResponseWriter, r *http.Request) {
 func (b *backend) count(status int, behaviour *Behaviour) {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
-	b.answered[status]++
+	shard := -1
+	if behaviour.Shards > 0 {
+		shard = rand.Intn(behaviour.Shards)
+	}
+	b.answered[counted{status, shard}]++
 	if class := drawn(behaviour.Classes); class != "" {
 		b.predicted[class]++
 	}
@@ -168,6 +196,27 @@ func sorted[V any](of map[string]V) []string {
 	return keys
 }
 
+func (b *backend) requests(w http.ResponseWriter) {
+	for shard := range b.behaviour.Load().Shards {
+		b.answered[counted{http.StatusOK, shard}] += 0
+	}
+	series := make([]counted, 0, len(b.answered))
+	for one := range b.answered {
+		series = append(series, one)
+	}
+	sort.Slice(series, func(i, j int) bool {
+		a, b := series[i], series[j]
+		return a.code < b.code || (a.code == b.code && a.shard < b.shard)
+	})
+	for _, one := range series {
+		shard := ""
+		if one.shard >= 0 {
+			shard = fmt.Sprintf(",shard=\"%d\"", one.shard)
+		}
+		fmt.Fprintf(w, "app_requests_total{version=%q,code=\"%d\"%s} %d\n", b.version, one.code, shard, b.answered[one])
+	}
+}
+
 func (b *backend) metrics(w http.ResponseWriter, r *http.Request) {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
@@ -175,14 +224,7 @@ func (b *backend) metrics(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "# TYPE process_start_time_seconds gauge")
 	fmt.Fprintf(w, "process_start_time_seconds %.3f\n", float64(b.started.UnixMilli())/1000)
 	fmt.Fprintln(w, "# TYPE app_requests_total counter")
-	codes := make([]int, 0, len(b.answered))
-	for code := range b.answered {
-		codes = append(codes, code)
-	}
-	sort.Ints(codes)
-	for _, code := range codes {
-		fmt.Fprintf(w, "app_requests_total{version=%q,code=\"%d\"} %d\n", b.version, code, b.answered[code])
-	}
+	b.requests(w)
 	fmt.Fprintln(w, "# TYPE predictions_total counter")
 	for _, class := range sorted(b.predicted) {
 		fmt.Fprintf(w, "predictions_total{version=%q,class=%q} %d\n", b.version, class, b.predicted[class])

@@ -8,7 +8,11 @@ keeps a WorkloadEntry while the Pod is ready, so that istiod sends traffic to it
 Annotations of a Pod make it behave badly:
   bed.penstock.dev/ready-after: 5s | never    not ready before that
   bed.penstock.dev/crash-after: 3s            its process dies after that, each time it is started
-A Pod of a Job runs for `bed.penstock.dev/exit-after` (default 100ms) and then succeeds.
+  bed.penstock.dev/inbound: "true"            an Envoy stands before it (sidecar.py)
+  bed.penstock.dev/tls: "true"                its process serves TLS too, on a port named tls
+A Pod of a Job runs no process; its annotations say how it ends:
+  bed.penstock.dev/seconds: "1"               after this time (default 0.1)
+  bed.penstock.dev/exit: "0"                  with this code (default 0): Succeeded or Failed
 
 Run by the bed: `python -m tests.bed.kubelet --url … --ca … --cert … --key … --backend … --port …`.
 """

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from tests.bed.kubelet.api import Cluster, log
 from tests.bed.kubelet.manifests import Manifest
-from tests.bed.kubelet.runner import Node, Runner
+from tests.bed.kubelet.runner import Folders, Node, Runner
 
 
 async def follow(node: Node) -> None:
@@ -43,10 +43,10 @@ def _apply(node: Node, kind: str, pod: Manifest) -> None:
     finished = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
     if kind == "DELETED":
         if runner := node.runners.pop(uid, None):
-            leaving = asyncio.create_task(runner.end())
-            node.leaving.add(leaving)
-            leaving.add_done_callback(node.leaving.discard)
+            node.do(runner.end())
             node.write_targets()
+    elif uid in node.runners and "deletionTimestamp" in pod["metadata"]:
+        node.do(node.runners[uid].terminate())
     elif uid not in node.runners and not finished:
         node.runners[uid] = Runner(node, pod)
 
@@ -75,7 +75,15 @@ async def main(arguments: argparse.Namespace) -> None:
     tls.load_cert_chain(arguments.cert, arguments.key)
     async with aiohttp.ClientSession(read_bufsize=2**22) as session:
         cluster = Cluster(session, arguments.url, tls)
-        node = Node(cluster, arguments.backend, Path(arguments.targets))
+        targets = Path(arguments.targets)
+        folders = Folders(
+            targets / "backends.json",
+            targets / "sidecars.json",
+            Path(arguments.work),
+            Path(arguments.logs),
+        )
+        pair = (arguments.tls_cert, arguments.tls_key)
+        node = Node(cluster, arguments.backend, pair, folders)
         server = web.AppRunner(control(node))
         await server.setup()
         await web.TCPSite(server, "127.0.0.1", arguments.port).start()
@@ -94,11 +102,23 @@ async def kill_backends(node: Node) -> None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
     await asyncio.gather(*(process.wait() for process in processes))
+    await asyncio.gather(*(r.sidecar.kill() for r in node.runners.values() if r.sidecar))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    for name in ("url", "ca", "cert", "key", "backend", "targets"):
+    for name in (
+        "url",
+        "ca",
+        "cert",
+        "key",
+        "backend",
+        "targets",
+        "work",
+        "logs",
+        "tls-cert",
+        "tls-key",
+    ):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--port", type=int, required=True)
     return parser.parse_args()

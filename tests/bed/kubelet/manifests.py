@@ -17,6 +17,7 @@ class Life:
     crashed: bool
     restarts: int
     started: dt.datetime
+    exit: int
 
 
 def workload(pod: Manifest) -> str:
@@ -74,12 +75,13 @@ def _container(container: Manifest, life: Life) -> Manifest:
 def _state(life: Life) -> Manifest:
     if life.crashed:
         return {"waiting": {"reason": "CrashLoopBackOff", "message": "the process ended"}}
-    if life.phase == "Succeeded":
-        return {"terminated": {"exitCode": 0, "reason": "Completed"}}
+    if life.phase in ("Succeeded", "Failed"):
+        reason = "Error" if life.exit else "Completed"
+        return {"terminated": {"exitCode": life.exit, "reason": reason}}
     return {"running": {"startedAt": life.started.strftime(_STAMP)}}
 
 
-def entry(pod: Manifest, address: str, port: int) -> Manifest:
+def entry(pod: Manifest, address: str, ports: dict[str, int]) -> Manifest:
     """Return the WorkloadEntry that brings the Pod into the mesh; it goes with the Pod."""
     meta = pod["metadata"]
     owner = {"apiVersion": "v1", "kind": "Pod", "name": meta["name"], "uid": meta["uid"]}
@@ -92,7 +94,25 @@ def entry(pod: Manifest, address: str, port: int) -> Manifest:
             "labels": {"service.istio.io/workload-name": workload(pod)},
             "ownerReferences": [owner],
         },
-        "spec": {"address": address, "ports": {"http": port}, "labels": meta.get("labels", {})},
+        "spec": {"address": address, "ports": ports, "labels": meta.get("labels", {})},
+    }
+
+
+def destination_labels(pod: Manifest) -> dict[str, str]:
+    """Return what Istio's proxy says of the Pod as a destination; its Service is named as `app`."""
+    meta = pod["metadata"]
+    labels, namespace = meta.get("labels", {}), meta["namespace"]
+    service = labels.get("app", "unknown")
+    return {
+        "destination_workload": workload(pod),
+        "destination_workload_namespace": namespace,
+        "destination_canonical_service": service,
+        "destination_canonical_revision": labels.get("version", "latest"),
+        "destination_app": service,
+        "destination_version": labels.get("version", "unknown"),
+        "destination_service": f"{service}.{namespace}.svc.cluster.local",
+        "destination_service_name": service,
+        "destination_service_namespace": namespace,
     }
 
 

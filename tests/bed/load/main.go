@@ -38,6 +38,7 @@ type result struct {
 type load struct {
 	url, host, header string
 	users             int
+	jars              *jars
 	client            *http.Client
 	slots             chan struct{}
 	results           chan result
@@ -53,6 +54,7 @@ func main() {
 	users := flag.Int("users", 0, "number of users to take in turn; 0: no user header")
 	header := flag.String("header", "x-user-id", "header that carries the user")
 	timeout := flag.Duration("timeout", 15*time.Second, "give up on an answer after this time")
+	cookies := flag.Bool("cookies", false, "each user sends the cookies that it was given")
 	out := flag.String("out", "", "file for the results")
 	flag.Parse()
 
@@ -66,6 +68,9 @@ func main() {
 		client:  &http.Client{Timeout: *timeout, Transport: transport()},
 		slots:   make(chan struct{}, inFlightLimit),
 		results: make(chan result, inFlightLimit),
+	}
+	if *cookies {
+		l.jars = &jars{kept: map[string]map[string]string{}}
 	}
 	written := make(chan struct{})
 	go l.write(file, written)
@@ -156,6 +161,7 @@ func (l *load) ask(r *result) {
 	if r.User != "" {
 		request.Header.Set(l.header, r.User)
 	}
+	l.jars.open(r.User, request)
 	response, err := l.client.Do(request)
 	if err != nil {
 		r.Error = err.Error()
@@ -163,11 +169,48 @@ func (l *load) ask(r *result) {
 	}
 	defer response.Body.Close()
 	io.Copy(io.Discard, response.Body)
+	l.jars.fill(r.User, response)
 	r.Status = response.StatusCode
 	r.Version = response.Header.Get("x-version")
 	r.Pod = response.Header.Get("x-pod")
 	if response.Header.Get("x-backend-error") != "" {
 		r.Backend = 1
+	}
+}
+
+// jars has the cookies of each user, by name; a nil one keeps none.
+type jars struct {
+	mutex sync.Mutex
+	kept  map[string]map[string]string
+}
+
+func (j *jars) open(user string, request *http.Request) {
+	if j == nil {
+		return
+	}
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	for name, value := range j.kept[user] {
+		request.AddCookie(&http.Cookie{Name: name, Value: value})
+	}
+}
+
+func (j *jars) fill(user string, response *http.Response) {
+	if j == nil {
+		return
+	}
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	for _, cookie := range response.Cookies() {
+		if j.kept[user] == nil {
+			j.kept[user] = map[string]string{}
+		}
+		past := !cookie.Expires.IsZero() && cookie.Expires.Before(time.Now())
+		if cookie.MaxAge < 0 || (cookie.MaxAge == 0 && past) {
+			delete(j.kept[user], cookie.Name)
+		} else {
+			j.kept[user][cookie.Name] = cookie.Value
+		}
 	}
 }
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from penstock.core.analysis import NoteKind
 from penstock.core.evidence import Evidence
+from penstock.core.limits import NoteKind
 from penstock.core.means.judging import judge_mean
 from penstock.core.means.looks import MeanArm, MeanLook
 from penstock.core.means.record import MeanRecord

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from penstock.core import record_text
 from penstock.core.means.looks import MeanArm, MeanLook
 from penstock.core.means.record import MeanRecord, is_mean
+from penstock.core.means.trace import MeanTrace
 from penstock.core.means.weighing import NOTHING_FOLDED
 from penstock.core.metric_record import MetricRecord
 from penstock.core.record import KEPT_LOOKS, Record
+from penstock.core.stats import onsets
 from penstock.core.stats.nulls import Side
 from penstock.core.terms import Calibration, Terms, Tolerance
 
@@ -241,18 +243,63 @@ def test_a_worse_mean_is_found_and_an_equal_one_is_safe():
     assert equal.worse < 0
 
 
+@pytest.mark.parametrize("squares", [True, False])
+def test_a_fault_that_begins_late_is_found_in_about_as_many_looks_as_one_at_the_start(squares):
+    """Seen 9 to 15 looks at the start, 9 to 17 after an hour of looks of 10 s."""
+    shape = {"per_look": (200, 1800), "squares": squares}
+    at_the_start = MeanTrace.of_mean(of(stream(40, 7.5, **shape)).weighing).worse
+    late = (*stream(360, **shape), *stream(40, 7.5, first=361, **shape))
+    after_an_hour = MeanTrace.of_mean(of(late).weighing).worse
+    first, last = (int((one >= math.log(100)).argmax()) for one in (at_the_start, after_an_hour))
+    assert last - 360 <= 1.5 * first
+    assert (after_an_hour[:360] < math.log(100)).all()
+
+
+@settings(deadline=None, max_examples=15)
+@given(looks_of_a_release(), both_sides)
+def test_the_evidence_after_each_look_is_that_of_a_record_that_ends_there(each_look, tolerance):
+    kept = of(each_look, terms(tolerance), 0.01)
+    trace = MeanTrace.of_mean(kept.weighing)
+    for index, look in enumerate(each_look):
+        seen = kept.until(look.number).weigh(look.step)
+        assert trace.worse[index] == pytest.approx(seen.worse, rel=1e-9, abs=1e-9)
+        assert trace.at(index).worse_without_worst_cell == pytest.approx(
+            seen.worse_without_worst_cell, rel=1e-6, abs=1e-6
+        )
+
+
+def test_late_starts_survive_folding_as_long_as_they_are_asked_for():
+    each_look = (*stream(300), *stream(300, 5.9, first=301, seed=4))
+    whole = MeanRecord(terms(), rows=b"".join(of((one,)).rows for one in each_look))
+    folded = MeanRecord(terms())
+    for each in each_look:
+        folded = folded.with_look(each).keeping(40)
+    assert_same_evidence(folded, whole, 0)
+    assert whole.weigh(0).worse > of(stream(300, 5.9, seed=4)).weigh(0).worse - 8
+    assert len(folded.folded.late[0]) <= 18
+
+
+def test_a_record_of_before_there_were_late_starts_is_read():
+    payload = record_text.from_text(of(stream(30)).keeping(12).encode())
+    for name in ("late", "neighbours"):
+        del payload["folded"][name]
+    old = MeanRecord.decode(record_text.to_text(payload))
+    assert old.folded.late == ()
+    assert math.isfinite(old.with_look(stream(1, first=31)[0]).weigh(0).worse)
+
+
 def test_too_low_is_found_by_swapped_arms():
     seen = of(stream(60, 3.5), terms(Tolerance(None, 0.0, 10.0))).weigh(0)
     assert seen.worse > math.log(100)
     assert (seen.worse_side, seen.safe_side) == (Side.LESS, Side.LESS)
 
 
-def test_with_both_directions_worse_is_the_average_and_safe_the_lesser():
+def test_both_directions_share_the_error_and_safe_is_the_lesser():
     each_look = stream(40, 5.5)
     more, less = Tolerance(20.0, 0.0), Tolerance(None, 0.0, 30.0)
     one, other = (of(each_look, terms(tolerance)).weigh(0) for tolerance in (more, less))
     seen = of(each_look, terms(Tolerance(20.0, 0.0, 30.0))).weigh(0)
-    assert seen.worse == pytest.approx(np.logaddexp(one.worse, other.worse) - math.log(2))
+    assert seen.worse == pytest.approx(max(one.worse, other.worse) - math.log(2))
     assert seen.safe == pytest.approx(min(one.safe, other.safe))
 
 
@@ -303,9 +350,9 @@ def test_fewer_than_five_looks_tell_nothing():
 
 
 def test_without_its_worst_look_the_evidence_is_what_the_others_tell():
-    each_look = stream(9, 9.0, per_look=(50, 450))
-    even = [replace(one, candidate=replace(one.candidate, count=50, squares=None),
-                    stable=replace(one.stable, count=450, squares=None))
+    each_look = stream(9, 9.0, per_look=(500, 4500))
+    even = [replace(one, candidate=replace(one.candidate, count=500, squares=None),
+                    stable=replace(one.stable, count=4500, squares=None))
             for one in each_look]  # fmt: skip
     left = [of(even[:place] + even[place + 1 :]).weigh(0).worse for place in range(9)]
     assert of(even).weigh(0).worse_without_worst_cell == pytest.approx(min(left))
@@ -336,7 +383,8 @@ def test_looks_that_are_alike_divide_the_evidence():
     alike = of(each_look, terms(calibration=Calibration(phi=2.0, spread=0.0, cautious_phi=4.0)))
     plain = of(each_look).weigh(0)
     assert alike.weigh(0).safe == pytest.approx(plain.safe / 2)
-    assert alike.weigh(0).worse == pytest.approx(plain.worse / 4)
+    of_the_first_start = plain.worse - onsets.LOG_FIRST
+    assert alike.weigh(0).worse == pytest.approx(of_the_first_start / 4 + onsets.LOG_FIRST)
 
 
 def test_a_history_counts_only_before_the_first_look():

@@ -248,4 +248,13 @@ def test_a_history_that_tells_nothing_leaves_the_defaults():
     for history in (past(1, pods=1), past(1, sales=1e-12)):
         found = chance(SETUP, history, 60.0)
         answers = Counts(int(history.counts[..., 0].sum()), 0)
-        assert found == MeanChance(replace(WITHOUT_HISTORY, history=answers))
+        assert found == MeanChance(replace(WITHOUT_HISTORY, history=answers, seconds=3600.0))
+
+
+@pytest.mark.parametrize("squares", [True, False])
+def test_a_history_tells_how_much_answers_vary(squares):
+    """Of exponential values the variance is the square of the mean; of sales 39 times as much."""
+    plain = [chance(SETUP, past(seed, squares=squares), 60.0).noise for seed in range(4)]
+    assert np.mean(plain) == pytest.approx(1.0, rel=0.15)
+    rare = [chance(SETUP, past(seed, squares=squares, sales=0.05), 60.0).noise for seed in range(4)]
+    assert np.mean(rare) == pytest.approx(39.0, rel=0.2)

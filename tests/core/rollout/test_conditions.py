@@ -4,8 +4,8 @@ import pytest
 
 from penstock.api.v1alpha1.rollout_status import Phase, Refusal, RolloutStatus
 from penstock.core.facts import Finding, Problem
-from penstock.core.problems import UNTOUCHABLE
 from penstock.core.rollout.decide import decide
+from penstock.core.route_problems import UNTOUCHABLE
 from penstock.core.verdict import Verdict
 from tests.core.rollout.builders import (
     NOW,

@@ -131,7 +131,7 @@ def test_rules_6_and_8_a_contested_route_keeps_its_traffic_while_stable_has_no_p
     fourth = seen(pods=pods(**GONE), route=route(as_wanted=False, editor="argocd", version="9"))
     status = after(before, fourth)
     assert (status.contested, weight(status)) == ("argocd", 50)
-    assert dict(shares.wanted(status, sticky=False).shares) == {"v2": 50.0, "v1": 50.0}
+    assert dict(shares.wanted(status).shares) == {"v2": 50.0, "v1": 50.0}
     status = after(status, seen(pods=pods(**GONE)), now=later(1))
     assert not status.yielded, "weight 0 is not in force yet"
     status = after(status, seen(), now=later(2))

@@ -115,5 +115,5 @@ def test_a_port_is_kept_for_a_version_that_is_new_to_the_list():
 
 def test_rule_7_whether_twice_or_not_nothing_changes_for_a_split():
     for weight in (1, 50, 99):
-        want = shares.wanted(status(weight), sticky=True)
+        want = shares.wanted(status(weight), double=True)
         assert (want.double, want.versions) == (True, ("v2", "v1"))

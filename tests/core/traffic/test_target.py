@@ -40,7 +40,8 @@ def test_a_target_is_what_the_spec_says():
     }
     rules = spec(traffic=traffic, onDelete="RemoveRoutes")
     made = target_of("ml", "shop", "u", rules, ("corp.local", "mesh-root"))
-    assert (made.virtual_service, made.owned) == ("shop", True)
+    (place,) = made.places
+    assert (place.name, place.owned) == ("shop", True)
     assert (made.label, made.sticky_header, made.remove_routes) == (None, "x-user-id", True)
     assert made.version_host("v1") == "a.ml.svc.corp.local"
     assert made.version_host("v9") == "fraud.ml.svc.corp.local"
@@ -49,8 +50,9 @@ def test_a_target_is_what_the_spec_says():
 
 
 def test_the_virtual_service_is_the_one_that_the_route_names():
-    assert target().virtual_service == "fraud-split"
-    assert (target(EXISTING).virtual_service, target(EXISTING).owned) == ("fraud", False)
+    assert [one.name for one in target().places] == ["fraud-split"]
+    (place,) = target(EXISTING).places
+    assert (place.name, place.owned) == ("fraud", False)
 
 
 def test_a_destination_rule_that_somebody_changed_does_not_fit():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from penstock.api.v1alpha1.rollout_status import Candidate, RolloutStatus, Serving, TrafficStatus
 from penstock.api.v1alpha1.traffic import Route
-from penstock.core.traffic import destination_rule, envoy_filter, shares, virtual_service
+from penstock.core.traffic import destination_rule, envoy_filter, managers, shares, virtual_service
 from penstock.core.traffic.shares import Wanted
 from penstock.core.traffic.target import Target, subset_name
 
@@ -54,8 +54,16 @@ def other(weight, host="other"):
 
 
 def split(live, weight, total=100, where=None, sticky=False):
-    want = shares.wanted(status(weight, total), sticky)
+    want = shares.wanted(status(weight, total), double=sticky)
     return shares.destinations(live, want, where or target())
+
+
+def read(live, want, where, stable="v1"):
+    return virtual_service.read(live, want, where, where.places[0], stable)
+
+
+def changed(live, want, where):
+    return virtual_service.change(live, want, where, where.places[0], {})
 
 
 def virtual(*http, manager="penstock", time="2026-11-24T00:00:00Z", **meta):
@@ -90,12 +98,12 @@ def test_rule_7_with_sticky_users_a_version_that_is_alone_stands_twice():
 
 
 def test_nothing_is_wanted_while_stable_is_unknown():
-    assert shares.wanted(RolloutStatus(), sticky=False) is None
+    assert shares.wanted(RolloutStatus()) is None
 
 
 def test_rule_8_a_contested_route_goes_to_stable_when_its_release_has_ended():
     ended = RolloutStatus(stable=Serving(version="v1"), contested="argocd")
-    assert shares.wanted(ended, sticky=False).shares == (("v1", 100.0),)
+    assert shares.wanted(ended).shares == (("v1", 100.0),)
 
 
 @given(
@@ -161,26 +169,26 @@ def test_a_subset_is_a_name_that_istio_takes_and_no_two_versions_share_one(versi
 
 
 def test_the_live_route_is_read_against_what_is_wanted():
-    want = shares.wanted(status(5), sticky=False)
-    found = virtual_service.read(virtual(ours(to("v2", 5), to("v1", 95))), want, target(), "v1")
+    want = shares.wanted(status(5))
+    found = read(virtual(ours(to("v2", 5), to("v1", 95))), want, target())
     assert (found.exists, found.as_wanted, found.editor) == (True, True, "")
     assert found.shares == {"v2": 5.0, "v1": 95.0}
     changed = virtual(ours(to("v2", 90), to("v1", 10)), manager="argocd")
-    found = virtual_service.read(changed, want, target(), "v1")
+    found = read(changed, want, target())
     assert (found.as_wanted, found.editor) == (False, "argocd")
 
 
 def test_the_time_of_our_write_is_rounded_up_since_the_server_cuts_it():
-    found = virtual_service.written_at(virtual(time="2026-11-24T10:00:05Z"))
+    found = managers.written_at(virtual(time="2026-11-24T10:00:05Z"))
     assert found == datetime(2026, 11, 24, 10, 0, 6, tzinfo=UTC)
-    assert virtual_service.written_at(virtual(manager="argocd")) is None
+    assert managers.written_at(virtual(manager="argocd")) is None
 
 
 def test_a_change_of_an_own_object_keeps_what_others_wrote_into_it():
     theirs = {"name": "static", "match": [{"uri": {"prefix": "/s"}}], "route": [other(100)]}
     mine = {**ours(to("v1", 100)), "timeout": "7s"}
-    want = shares.wanted(status(5), sticky=False)
-    change = virtual_service.change(virtual(theirs, mine), want, target(OWN), {})
+    want = shares.wanted(status(5))
+    change = changed(virtual(theirs, mine), want, target(OWN))
     http = change.manifest["spec"]["http"]
     assert http[0] == theirs
     assert (http[1]["timeout"], http[1]["route"]) == ("7s", [to("v2", 5), to("v1", 95)])
@@ -189,7 +197,7 @@ def test_a_change_of_an_own_object_keeps_what_others_wrote_into_it():
 
 
 def test_a_route_that_is_not_there_yet_is_made():
-    change = virtual_service.change(None, shares.wanted(status(0), sticky=False), target(), {})
+    change = changed(None, shares.wanted(status(0)), target())
     assert change.manifest["spec"] == {"http": [ours(to("v1", 100))]}
     assert change.resource_version is None
 
@@ -197,27 +205,27 @@ def test_a_route_that_is_not_there_yet_is_made():
 def test_in_somebody_elses_object_only_our_destinations_change():
     theirs = {"name": "static", "route": [other(100)]}
     primary = ours({"destination": {"host": "fraud"}}, name="primary")
-    want = shares.wanted(status(5), sticky=False)
-    change = virtual_service.change(virtual(theirs, primary), want, target(EXISTING), {})
+    want = shares.wanted(status(5))
+    change = changed(virtual(theirs, primary), want, target(EXISTING))
     assert change.manifest is None
-    assert change.routes == ((1, [to("v2", 5), to("v1", 95)]),)
+    assert change.lists == {"http": [theirs, ours(to("v2", 5), to("v1", 95), name="primary")]}
 
 
 def test_hosts_of_an_own_object_are_put_back():
-    want = shares.wanted(status(0), sticky=False)
+    want = shares.wanted(status(0))
     live = virtual(ours(to("v1", 100)))
     live["spec"] |= {"hosts": ["other.example.com"], "gateways": ["mesh"]}
-    assert not virtual_service.read(live, want, target(OWN), "v1").as_wanted
+    assert not read(live, want, target(OWN)).as_wanted
     live["spec"]["hosts"] = ["fraud.example.com"]
-    assert virtual_service.read(live, want, target(OWN), "v1").as_wanted
+    assert read(live, want, target(OWN)).as_wanted
 
 
 def test_the_text_for_the_contested_has_the_exact_cure():
-    text = virtual_service.contested_text(target(EXISTING), "argocd-controller", "fraud-1")
+    text = managers.contested_text(target(EXISTING), "argocd-controller", "fraud-1")
     assert "argocd-controller" in text
-    assert "jqPathExpressions: ['.spec.http[] | select(.name == \"primary\") | .route']" in text
+    assert "'.spec.http[] | select(.name == \"primary\") | .route, .mirrors'" in text
     assert "name: fraud, namespace: ml" in text
-    assert "jsonPointers: [/spec/http]" in virtual_service.contested_text(target(), "x", "")
+    assert "jsonPointers: [/spec/http]" in managers.contested_text(target(), "x", "")
 
 
 def test_a_destination_rule_has_a_subset_per_version_and_says_what_is_stable():

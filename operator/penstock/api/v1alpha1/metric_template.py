@@ -9,6 +9,16 @@ from penstock.api.fields import ApiModel, DnsLabel, cel, known_variables, rule
 from penstock.api.v1alpha1.analysis import Threshold
 
 KIND, PLURAL = "MetricTemplate", "metrictemplates"
+
+
+def _plain_selector(example: str) -> dict[str, str]:
+    return rule(
+        r"self.matches(r'^\s*([A-Za-z_:][\w:]*)?\s*\{[\s\S]*\}\s*$')",
+        f"must be a plain selector such as {example}: counters are read raw, "
+        "without rate, sum or arithmetic",
+    )
+
+
 SELECTOR = cel(
     known_variables(),
     rule(
@@ -16,11 +26,15 @@ SELECTOR = cel(
         "must contain $variant (or a label of your own with $version), which tells the versions "
         "apart",
     ),
+    _plain_selector('name{label="x",$variant}'),
+)
+WITHOUT_VERSION = cel(
+    known_variables(),
     rule(
-        r"self.matches(r'^\s*([A-Za-z_:][\w:]*)?\s*\{[\s\S]*\}\s*$')",
-        'must be a plain selector such as name{label="x",$variant}: counters are read raw, '
-        "without rate, sum or arithmetic",
+        r"!self.matches(r'\$(variant|version)\b')",
+        "must not contain $variant or $version: what reached no pod belongs to no version",
     ),
+    _plain_selector('name{label="x"}'),
 )
 
 
@@ -70,6 +84,15 @@ class Proportion(ApiModel):
         description="Selector of the counter of good requests, where bad ones have no counter of "
         "their own (a histogram's bucket); bad is total minus good.",
         json_schema_extra=SELECTOR,
+    )
+    unreached: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=2048,
+        description="Selector of the counter of requests that reached no pod of any version, which "
+        "`total` cannot have; without $variant. Where they are more than 1 % of the requests the "
+        "counts are not trusted and the weight stays.",
+        json_schema_extra=WITHOUT_VERSION,
     )
 
 
@@ -155,6 +178,12 @@ class Mean(ApiModel):
     )
 
 
+class Told(StrEnum):
+    """What else the series of a metric tell apart."""
+
+    ROUTE = "route"
+
+
 class MetricTemplateSpec(ApiModel):
     """How a metric is read."""
 
@@ -178,6 +207,14 @@ class MetricTemplateSpec(ApiModel):
                 "better: Higher needs a mean, or a proportion with good",
                 fieldPath=".better",
             ),
+            rule(
+                "!has(self.separates) || [has(self.proportion) ? self.proportion.total : '', "
+                "has(self.distribution) ? self.distribution.buckets : '', "
+                "has(self.categories) ? self.categories.counts : '', "
+                "has(self.mean) ? self.mean.count : ''].exists(text, text.contains('$route'))",
+                'separates: [route] needs $route in its selectors, such as route_name=~"$route"',
+                fieldPath=".separates",
+            ),
         )
     )
 
@@ -195,6 +232,12 @@ class MetricTemplateSpec(ApiModel):
         default=CountedUnit.REQUESTS,
         description="What is counted once: Requests, or Units (users, sessions: whatever "
         "`traffic.sticky` or an Experiment randomises).",
+    )
+    separates: Annotated[tuple[Told, ...], Field(min_length=1, max_length=1)] | None = Field(
+        default=None,
+        description="[route] when its selectors take only the requests that the weights share out, "
+        "by a label with the name of the route (an Istio Telemetry tag, a label of the "
+        "application) and $route. Without it `match` beside weights is refused.",
     )
     by: Annotated[tuple[LabelName, ...], Field(min_length=1, max_length=3)] | None = Field(
         default=None,

@@ -15,6 +15,7 @@ from penstock.api.fields import (
 )
 from penstock.api.v1alpha1.alerts import Alerts
 from penstock.api.v1alpha1.analysis import Analysis
+from penstock.api.v1alpha1.notifications import Notifications
 from penstock.api.v1alpha1.strategy import Strategy
 from penstock.api.v1alpha1.traffic import Traffic
 
@@ -45,7 +46,7 @@ class RolloutSpec(ApiModel):
         json_schema_extra=cel(
             rule(
                 "!has(self.onDelete) || self.onDelete != 'RemoveRoutes' "
-                "|| !has(self.traffic.route.existing)",
+                "|| (!has(self.traffic.route.existing) && !has(self.traffic.route.also))",
                 "onDelete: RemoveRoutes needs route.delegate or route.own: your own "
                 "VirtualService would be left without its subsets",
                 fieldPath=".onDelete",
@@ -55,6 +56,19 @@ class RolloutSpec(ApiModel):
                 "&& has(self.analysis.metrics) && self.analysis.metrics.size() > 0)",
                 "canary and shadow need at least one metric in analysis.metrics",
                 fieldPath=".analysis",
+            ),
+            rule(
+                "has(self.traffic.route.delegate) || has(self.traffic.route.own) "
+                "|| (has(self.traffic.route.existing) && has(self.traffic.route.existing.http)) "
+                "|| (has(self.traffic.route.also) "
+                "&& self.traffic.route.also.exists(a, has(a.http))) "
+                "|| !(has(self.strategy.shadow) "
+                "|| (has(self.strategy.blueGreen) && has(self.strategy.blueGreen.preview)) "
+                "|| (has(self.strategy.canary) && (has(self.strategy.canary.match) "
+                "|| self.strategy.canary.steps.exists(s, has(s.mirror)))))",
+                "match, preview, mirror and shadow need an http route: tls and tcp routes have "
+                "weights only",
+                fieldPath=".strategy",
             ),
             rule(
                 "!has(self.traffic.endpoints) || !has(self.traffic.endpoints.services) "
@@ -76,6 +90,10 @@ class RolloutSpec(ApiModel):
         default=(),
         description="Alerts of the Rollout's namespace that act on a release if they began after "
         "it; none starts while one fires. A change acts at once.",
+    )
+    notifications: Notifications = Field(
+        default=(),
+        description="Who is told of releases outside the cluster. A change acts at once.",
     )
     after_promotion: AfterPromotion = Field(
         default=AfterPromotion(), description="What stays live after a promotion."

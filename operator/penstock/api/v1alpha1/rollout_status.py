@@ -148,6 +148,7 @@ class StepStatus(ApiModel):
         default=False, description="Only requests that the strategy matches get the candidate."
     )
     gate: str = Field(default="", description="What must agree before the release goes on.")
+    answer: str = Field(default="", description="What the gate said last.")
     approval: bool = Field(default=False, description="Waits for the command approve.")
     bake: str = Field(default="", description="Least time with data, a duration.")
     deadline: str = Field(default="", description="Wall time for the step, a duration.")

@@ -100,7 +100,8 @@ class Gate(ApiModel):
     )
     on_failure: OnFailure = Field(
         default=OnFailure.HOLD,
-        description="When the Job has failed: Hold (until a command) or Rollback.",
+        description="When the Job has failed, or the other Rollout has refused its version: Hold "
+        "(until a command) or Rollback.",
     )
 
 

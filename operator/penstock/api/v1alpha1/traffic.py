@@ -9,10 +9,13 @@ from penstock.api.fields import (
     ApiModel,
     DnsLabel,
     DnsName,
+    Duration,
     VersionName,
     cel,
+    parse_duration,
     rule,
 )
+from penstock.api.v1alpha1.matching import CookieName
 
 GatewayName = Annotated[
     str,
@@ -41,27 +44,70 @@ class Own(ApiModel):
     )
 
 
+RouteName = Annotated[str, Field(min_length=1, max_length=253)]
+SniHost = Annotated[
+    str, Field(pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)
+]
+PortNumber = Annotated[int, Field(ge=1, le=65535)]
+
+
 class Existing(ApiModel):
-    """Named routes of somebody else's VirtualService; only their destinations are ours."""
+    """Chosen routes of somebody else's VirtualService; only their destinations are ours."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            rule(
+                "has(self.http) || has(self.tls) || has(self.tcp)",
+                "routes of yours are chosen by at least one of http, tls, tcp",
+            )
+        )
+    )
 
     virtual_service: DnsName = Field(description="VirtualService in the Rollout's namespace.")
-    http: tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] = Field(
-        min_length=1,
-        max_length=16,
+    http: Annotated[tuple[RouteName, ...], Field(min_length=1, max_length=16)] | None = Field(
+        default=None,
         description="Names of the http routes whose destinations Penstock sets.",
         json_schema_extra=UNIQUE,
     )
+    tls: Annotated[tuple[SniHost, ...], Field(min_length=1, max_length=16)] | None = Field(
+        default=None,
+        description="SNI hosts of the tls routes whose destinations Penstock sets, as they stand "
+        "in `match`; a weight is then a share of connections.",
+        json_schema_extra=UNIQUE,
+    )
+    tcp: Annotated[tuple[PortNumber, ...], Field(min_length=1, max_length=16)] | None = Field(
+        default=None,
+        description="Ports of the tcp routes whose destinations Penstock sets, as they stand in "
+        "`match`; a weight is then a share of connections.",
+        json_schema_extra=UNIQUE,
+    )
+
+    @property
+    def chosen(self) -> tuple[tuple[str, str | int], ...]:
+        """Return protocol, and name, SNI host or port, of each route that is chosen."""
+        return (
+            *(("http", name) for name in self.http or ()),
+            *(("tls", host) for host in self.tls or ()),
+            *(("tcp", port) for port in self.tcp or ()),
+        )
 
 
 class Route(ApiModel):
-    """Where the weights are written: exactly one form."""
+    """Where the weights are written: exactly one form, and more VirtualServices with it."""
 
     model_config = ConfigDict(
         json_schema_extra=cel(
             rule(
                 "[has(self.delegate), has(self.own), has(self.existing)].filter(x, x).size() == 1",
                 "route takes exactly one of delegate, own, existing",
-            )
+            ),
+            rule(
+                "!has(self.also) || self.also.all(a, "
+                "(!has(self.delegate) || a.virtualService != self.delegate) && "
+                "(!has(self.existing) || a.virtualService != self.existing.virtualService))",
+                "also names other VirtualServices than the route itself",
+                fieldPath=".also",
+            ),
         )
     )
 
@@ -72,8 +118,22 @@ class Route(ApiModel):
     )
     own: Own | None = Field(default=None, description="A VirtualService that Penstock owns.")
     existing: Existing | None = Field(
-        default=None, description="Named http routes of your own VirtualService."
+        default=None, description="Chosen routes of your own VirtualService."
     )
+    also: Annotated[tuple[Existing, ...], Field(min_length=1, max_length=8)] | None = Field(
+        default=None,
+        description="Routes of more VirtualServices of yours that get the same weights at the "
+        "same time, such as a gateway's beside that of the sidecars.",
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["virtualService"],
+        },
+    )
+
+    @property
+    def theirs(self) -> tuple[Existing, ...]:
+        """Return the routes in VirtualServices that somebody else owns."""
+        return (*((self.existing,) if self.existing else ()), *(self.also or ()))
 
 
 class Endpoints(ApiModel):
@@ -100,14 +160,54 @@ class Endpoints(ApiModel):
     )
 
 
-class Sticky(ApiModel):
-    """The same user keeps the same version while the weight grows."""
+class StickyCookie(ApiModel):
+    """A cookie of ours that remembers which version a browser was given."""
 
-    header: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=128)] = (
-        Field(
-            description="Request header that names the user, in lower case. It must be set or "
-            "verified upstream; a request without it is placed at random."
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            rule(
+                "self.issue",
+                "issue must be true: a cookie of your own cannot be salted by the release; put "
+                "the user into a header instead",
+                fieldPath=".issue",
+            )
         )
+    )
+
+    name: CookieName = Field(min_length=1, description="Name of the cookie.")
+    issue: bool = Field(description="Penstock issues the cookie: always true.")
+    max_age: Duration = Field(
+        default=parse_duration("24h"),
+        description="How long a browser keeps it, a duration. One that comes back later is placed "
+        "anew, so choose more than a release takes.",
+    )
+    secure: bool = Field(default=False, description="Browsers send it over TLS only.")
+
+
+class Sticky(ApiModel):
+    """The same user keeps the same version while the weight grows: exactly one form."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            rule(
+                "has(self.header) != has(self.cookie)",
+                "sticky takes exactly one of header, cookie",
+            )
+        )
+    )
+
+    header: (
+        Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=128)] | None
+    ) = Field(
+        default=None,
+        description="Request header that names the user, in lower case. It must be set or "
+        "verified upstream; a request without it is placed at random. By a hash in the proxy: "
+        "needs Istio 1.28 or newer and the component `sticky` of the manifests.",
+    )
+    cookie: StickyCookie | None = Field(
+        default=None,
+        description="A cookie that is issued with the first answer, for anonymous browsers and "
+        "for waypoints. By plain rules of the VirtualService.",
     )
 
 
@@ -117,9 +217,9 @@ class Traffic(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=cel(
             rule(
-                "!has(self.sticky) || !has(self.route.existing)",
-                "sticky needs route.delegate or route.own: an EnvoyFilter must not touch "
-                "a route that somebody else may collapse",
+                "!has(self.sticky) || (!has(self.route.existing) && !has(self.route.also))",
+                "sticky needs route.delegate or route.own, alone: in routes of your own, rules of "
+                "yours could move users",
                 fieldPath=".sticky",
             )
         )
@@ -132,6 +232,5 @@ class Traffic(ApiModel):
     route: Route = Field(description="Where the weights are written.")
     sticky: Sticky | None = Field(
         default=None,
-        description="Keep each user on one version, by a hash in the proxy. "
-        "Needs Istio 1.28 or newer and the component `sticky` of the manifests.",
+        description="Keep each user on one version while the weight grows.",
     )

@@ -30,7 +30,7 @@ def _template(metric: Metric, given: MetricTemplateSpec | None) -> MetricTemplat
     """Return the template of a metric, or one that stands in for it."""
     if given is not None:
         rail = ledger.guardrail(metric, given)
-        if given.distribution or (rail and (rail.counted or rail.threshold)):
+        if given.distribution or (rail and (rail.counted or rail.mean or rail.threshold)):
             return given
     if metric.edges:
         return MetricTemplateSpec(distribution=Distribution(buckets="requests_bucket{$variant}"))

@@ -39,6 +39,12 @@ def head(setting: Setting) -> Iterator[str]:
         f"{traffic.per_second:g} requests per second; stable {100 * traffic.stable_rate:g} % bad, "
         f"candidate {100 * traffic.candidate_rate:g} %{since}"
     )
+    if any(rail.mean for rail in setting.rails):
+        values = traffic.values
+        yield (
+            f"answers of stable are worth {values.stable:g} in the mean (deviation "
+            f"{values.deviation:g}), the candidate's {values.candidate:g}{since}"
+        )
     if any(step.approval for step in spec.strategy.steps):
         wait = setting.approve_after
         yield f"approvals are given {f'after {format_duration(wait)}' if wait else 'at once'}"

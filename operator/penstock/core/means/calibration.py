@@ -20,10 +20,24 @@ class MeanChance:
     Attributes:
         calibration: How alike neighbouring looks are (`phi`), and how pods differ.
         between: How much a look varies beyond its answers, see `contrasts.weights`.
+        noise: Variance of one answer over the square of the mean, 0 where it is not known.
     """
 
     calibration: Calibration = WITHOUT_HISTORY
     between: float = 0.0
+    noise: float = 0.0
+
+    def for_looks(self, row_seconds: float, look_seconds: float, count: Floats) -> "MeanChance":
+        """Return it for looks of another length than the rows, with the length of the history.
+
+        Args:
+            row_seconds: How long the rows of the history last.
+            look_seconds: Time between looks.
+            count: The answers of the history, shape (rows, pods).
+        """
+        seconds = float((count.sum(-1) > 0).sum()) * row_seconds
+        fixed = replace(self.calibration, seconds=seconds)
+        return replace(self, calibration=fixed, between=self.between * row_seconds / look_seconds)
 
 
 def chance(setup: Setup, history: Arm, seconds: float) -> MeanChance:
@@ -44,7 +58,7 @@ def chance(setup: Setup, history: Arm, seconds: float) -> MeanChance:
         return MeanChance()
     found = calibrate(count, total, squares[0] if squares else None, setup.alpha)
     rows_last = seconds * max(round(60 / seconds), 1)
-    return replace(found, between=found.between * rows_last / setup.interval_seconds)
+    return found.for_looks(rows_last, setup.interval_seconds, count)
 
 
 def calibrate(count: Floats, total: Floats, squares: Floats | None, alpha: float) -> MeanChance:
@@ -72,7 +86,7 @@ def calibrate(count: Floats, total: Floats, squares: Floats | None, alpha: float
     seen = calibration.calibrate(count, total / unit, alpha)
     between = 0.0 if squares is None else _between(count, total, squares[:, kept])
     fixed = Calibration(seen.phi, seen.spread, seen.quantile, history, seen.cautious_phi)
-    return MeanChance(fixed, between)
+    return MeanChance(fixed, between, unit * float(count.sum() / total.sum()))
 
 
 def _unit(count: Floats, total: Floats) -> float:

@@ -13,8 +13,8 @@ from datetime import datetime
 from penstock.core.counters import Baseline, LookCounts, take_look
 from penstock.core.means.looks import MeanArm
 from penstock.core.means.queries import ARMS, ASKED, SQUARES, SUM
-from penstock.core.queries import ROW_LABEL
 from penstock.core.readings import Labels, NoLook, Reading, TargetReading, read
+from penstock.core.rows import ROW_LABEL
 from penstock.core.samples import Answer, Sample, Unreadable
 
 _DIGITS = 12

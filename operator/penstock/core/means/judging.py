@@ -7,14 +7,15 @@ from functools import lru_cache
 import numpy as np
 
 from penstock.core import analysis
-from penstock.core.analysis import Note, NoteKind
 from penstock.core.evidence import Evidence
+from penstock.core.limits import Note, NoteKind
 from penstock.core.means.limits import limits
 from penstock.core.means.looks import Floats, MeanArm, MeanTable, Rows
 from penstock.core.means.record import MeanRecord
 from penstock.core.means.sentences import MeanTold, explain, single_look
+from penstock.core.means.weighing import Weighing
 from penstock.core.sentences import recent_only
-from penstock.core.stats import contrasts, mean_intervals, nulls
+from penstock.core.stats import contrasts, mean_intervals, neighbours, nulls
 from penstock.core.stats.contrasts import Sums
 from penstock.core.stats.mean_intervals import LOG_EVIDENCE
 from penstock.core.stats.ratio import Ratio, RatioPath
@@ -70,7 +71,7 @@ def judge_mean(
         looks=record.compared_looks(step),
         candidate=_arm(table.candidate_count, table.candidate_total, rows),
         stable=_arm(table.stable_count, table.stable_total, rows),
-        ratio=ratios(terms, record.between, table).at(-1) if len(record) else None,
+        ratio=ratios(record.weighing).at(-1) if len(record) else None,
     )
     return MeanJudgement(
         verdict=verdict,
@@ -84,19 +85,18 @@ def judge_mean(
     )
 
 
-def ratios(terms: Terms, between: float, table: MeanTable) -> RatioPath:
+def ratios(weighing: Weighing) -> RatioPath:
     """Return the ratio of the means after each look, with its interval, over what is compared.
 
-    Args:
-        terms: What was fixed before the first look.
-        between: The same, see `contrasts.weights`.
-        table: The looks, at least one.
+    Of the looks kept, at least one.
     """
+    table, between = weighing.table, weighing.between
     arms = table.arms(table.compared)
-    sums = Sums.after_each(*arms, between)
+    sums = Sums.after_each(*arms, between).knowing(neighbours.variances(weighing.known))
     weights = contrasts.weights(arms[0].count, arms[1].count, between)
     prior = float(weights[(weights > 0).argmax()]) or 1.0
-    span = mean_intervals.relative(sums, prior, LOG_EVIDENCE * terms.calibration.phi)
+    phi = weighing.terms.calibration.phi
+    span = mean_intervals.relative(sums, prior, LOG_EVIDENCE * phi)
     low = np.where(span.low > 0, span.low, np.nan)
     return RatioPath(low, span.mid, np.where(np.isfinite(span.high), span.high, np.nan))
 

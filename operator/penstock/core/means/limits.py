@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from penstock.core import analysis, looks
-from penstock.core.analysis import Note, NoteKind
+from penstock.core import limits as proportions
+from penstock.core import looks
+from penstock.core.limits import Note, NoteKind
 from penstock.core.means.looks import MeanTable
 from penstock.core.means.weighing import tolerated
 from penstock.core.terms import Calibration, Terms
@@ -17,7 +18,7 @@ ENOUGH_ANSWERS = 30
 def limits(terms: Terms, table: MeanTable, step: int) -> tuple[Note, ...]:
     """Return what cannot be told or promised about a mean on a step, for the looks kept."""
     known = replace(terms.calibration, cautious_phi=0.0)
-    of_pods = analysis.limits(
+    of_pods = proportions.limits(
         replace(terms, tolerance=tolerated(terms), calibration=known), _pods(table), step
     )
     return of_pods + _few(terms.calibration) + _without_numbers(table) + _skewed(table)

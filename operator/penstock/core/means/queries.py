@@ -11,7 +11,8 @@ from typing import Protocol
 
 from penstock.api.v1alpha1.metric_template import Proportion
 from penstock.core import queries
-from penstock.core.queries import ROW_LABEL, Row, Subject, Unusable
+from penstock.core.queries import Subject, Unusable
+from penstock.core.rows import Row
 from penstock.core.samples import Query
 
 SUM, SQUARES = Row.BAD, "squares"
@@ -60,14 +61,20 @@ def mean_query(
             return Unusable(f"{name}: {checked.reason}")
     both = Proportion(total=template.count, bad=template.sum)
     made = queries.proportion_query(both, connection, subject, at, previous)
-    if isinstance(made, Unusable) or not template.sum_of_squares:
+    if isinstance(made, Unusable) or made.counters is None or not template.sum_of_squares:
         return made
     squares = _selectors(template.sum_of_squares, subject)
     if isinstance(squares, Unusable):
         return squares
-    rows = [*((f"{SQUARES}/{arm}", body) for arm, body in squares.items()), (ASKED, "vector(1)")]
-    more = [f'label_replace({body}, "{ROW_LABEL}", "{row}", "", "")' for row, body in rows]
-    return replace(made, expression="\nor ".join((made.expression, *more)))
+    counters = replace(
+        made.counters,
+        selectors=(
+            *made.counters.selectors,
+            *((f"{SQUARES}/{arm}", body) for arm, body in squares.items()),
+        ),
+        constants=(*made.counters.constants, (ASKED, 1.0)),
+    )
+    return queries.counters_query(counters, connection, subject, at)
 
 
 def _selectors(text: str, subject: Subject) -> Mapping[str, str] | Unusable:

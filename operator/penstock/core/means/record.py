@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from penstock.core import evidence, record_text
+from penstock.core import record_text
 from penstock.core.evidence import Evidence
-from penstock.core.means import looks
+from penstock.core.means import late, looks
 from penstock.core.means.looks import COLUMNS, ROW_BYTES, Floats, MeanLook, MeanTable
 from penstock.core.means.sums import Numbers
 from penstock.core.means.weighing import NOTHING_FOLDED, MeanFolded, Weighing
+from penstock.core.means.worse import Worse, either
 from penstock.core.record import KEPT_LOOKS, record_of
 from penstock.core.stats.contrasts import Sums
 from penstock.core.terms import Calibration, Terms
@@ -34,12 +35,15 @@ class MeanRecord:
         between: How much looks vary beyond their answers, see `contrasts.weights`; fixed as well.
         rows: The looks kept, packed, oldest first.
         folded: What is left of the looks before them.
+        noise: Variance of one answer over the square of the mean by the history, 0 where it is not
+            known; forecasts alone ask for it.
     """
 
     terms: Terms
     between: float = 0.0
     rows: bytes = b""
     folded: MeanFolded = NOTHING_FOLDED
+    noise: float = 0.0
 
     def __len__(self) -> int:
         """Return how many looks are kept."""
@@ -65,11 +69,14 @@ class MeanRecord:
         """The looks as they are weighed."""
         return Weighing(self.terms, self.between, self.table, self.folded)
 
-    def calibrated(self, calibration: Calibration, between: float = 0.0) -> "MeanRecord":
+    def calibrated(
+        self, calibration: Calibration, between: float = 0.0, noise: float = 0.0
+    ) -> "MeanRecord":
         """Return the record with what a history says; unchanged after its first look."""
         if self.last_number:
             return self
-        return replace(self, terms=replace(self.terms, calibration=calibration), between=between)
+        terms = replace(self.terms, calibration=calibration)
+        return replace(self, terms=terms, between=between, noise=noise)
 
     def with_look(self, look: MeanLook) -> "MeanRecord":
         """Return the record with one look more; the same record when the look is not newer."""
@@ -88,7 +95,7 @@ class MeanRecord:
         if not cut:
             return self
         past = replace(self, rows=self.rows[:cut])
-        return replace(self, rows=self.rows[cut:], folded=_fold(past))
+        return replace(self, rows=self.rows[cut:], folded=_fold(past, self.last_number))
 
     def weigh(self, step: int) -> Evidence:
         """Return the evidence after all looks; "safe?" is asked for the next exposure of `step`.
@@ -102,9 +109,7 @@ class MeanRecord:
         shown = weighing.in_step(step).at(last)
         safe = [float(weighing.log_safe(side, shown, step)) for side in weighing.sides]
         worse = [weighing.worse(index) for index in range(len(safe))]
-        return evidence.together(
-            [one.evidence(last, each) for one, each in zip(worse, safe, strict=True)]
-        )
+        return either([one.evidence(last, each) for one, each in zip(worse, safe, strict=True)])
 
     def compared_looks(self, step: int) -> int:
         """Return how many looks of a step had answers of both arms that could be compared."""
@@ -146,7 +151,7 @@ class MeanRecord:
             raise ValueError(f"the record lacks or garbles {error}") from error
 
     def _payload(self) -> dict[str, Any]:
-        payload = {"kind": KIND, "between": self.between} | asdict(self.terms)
+        payload = {"kind": KIND, "between": self.between, "noise": self.noise} | asdict(self.terms)
         table = self.table
         table = replace(table, number=np.diff(table.number, prepend=float(self.folded.number)))
         payload["looks"] = {name: _listed(name, getattr(table, name)) for name in COLUMNS}
@@ -173,20 +178,27 @@ def _record(payload: dict[str, Any]) -> MeanRecord:
         between=float(payload["between"]),
         rows=np.ascontiguousarray(columns.T).tobytes(),
         folded=folded,
+        noise=float(payload.get("noise", 0.0)),
     )
 
 
 def _folded(payload: dict[str, Any]) -> MeanFolded:
-    known = {entry.name: payload[entry.name] for entry in fields(MeanFolded)}
+    known = asdict(NOTHING_FOLDED) | payload
+    known = {entry.name: known[entry.name] for entry in fields(MeanFolded)}
     of_sides = {name: tuple(tuple(one) for one in known[name]) for name in ("whole", "worst")}
-    rows = {name: tuple(known[name]) for name in ("answers", "baked", "in_step")}
-    return MeanFolded(**known | of_sides | rows)
+    rows = {name: tuple(known[name]) for name in ("answers", "baked", "in_step", "neighbours")}
+    starts = tuple(tuple(tuple(one) for one in side) for side in known["late"])
+    return MeanFolded(**known | of_sides | rows | {"late": starts})
 
 
-def _fold(past: MeanRecord) -> MeanFolded:
+def _fold(past: MeanRecord, newest: int) -> MeanFolded:
     """Return what is left of all looks of a record; nothing that `weigh` needs later is lost.
 
     Of single looks only one is kept, so the evidence without any of them may come out greater.
+
+    Args:
+        past: The record.
+        newest: The number of the newest look of all.
     """
     weighing, step = past.weighing, int(past.table.step[-1])
     each = [weighing.worse(index) for index in range(len(weighing.sides))]
@@ -198,9 +210,17 @@ def _fold(past: MeanRecord) -> MeanFolded:
         prior=weighing.prior,
         step_prior=weighing.step_prior(step),
         in_step=_numbers(weighing.in_step(step)),
-        whole=tuple(_numbers(one.total) for one in each),
-        worst=tuple(one.most_telling() for one in each),
+        whole=tuple(_numbers(one.looks.total) for one in each),
+        worst=tuple(one.looks.most_telling() for one in each),
+        late=tuple(_starts(one, newest) for one in each),
+        neighbours=tuple(weighing.known[-1].tolist()),
     )
+
+
+def _starts(worse: Worse, newest: int) -> tuple[Numbers, ...]:
+    """Return the numbers of the late starts that are still asked for."""
+    found = late.asked(worse.looks, worse.folded, len(worse.looks.number) - 1, newest)
+    return tuple(tuple(row) for row in found.numbers().tolist())
 
 
 def _baked(record: MeanRecord) -> tuple[int, ...]:

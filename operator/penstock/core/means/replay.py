@@ -64,8 +64,7 @@ class MeanReplay(Replay):
 
     @cached_property
     def _ratios(self) -> list[RatioPath]:
-        weighing = self._weighing
-        return [judging.ratios(weighing.terms, weighing.between, weighing.table)]
+        return [judging.ratios(self._weighing)]
 
     @property
     def notes(self) -> tuple[str, ...]:

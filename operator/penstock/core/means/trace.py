@@ -4,26 +4,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from penstock.core import evidence
 from penstock.core.evidence import Evidence
 from penstock.core.means.looks import Floats
-from penstock.core.means.sums import WorseSums
 from penstock.core.means.weighing import Weighing
-from penstock.core.stats.mixture import log_sum
+from penstock.core.means.worse import Worse, either
 from penstock.core.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
 class MeanTrace(Trace):
-    """The evidence after each look; `sides` is empty, `worse_sums` and `safe_sides` take its place.
+    """The evidence after each look; `worse_sides` and `safe_sides` take the place of `sides`.
 
     Attributes:
-        worse_sums: What "worse?" is made of, per direction that is bounded.
+        worse_sides: What "worse?" is asked with, per direction that is bounded.
         safe_sides: "Safe?" asked of the step of each look, shape (directions, looks).
         compared: Looks of that step that were compared by then, shape (looks,).
     """
 
-    worse_sums: tuple[WorseSums, ...]
+    worse_sides: tuple[Worse, ...]
     safe_sides: Floats
     compared: Floats
 
@@ -31,15 +29,15 @@ class MeanTrace(Trace):
     def of_mean(cls, weighing: Weighing) -> "MeanTrace":
         """Return the evidence after each look of a record that keeps all of them."""
         worse = tuple(weighing.worse(index) for index in range(len(weighing.sides)))
-        each = np.stack([one.log_worse(one.total) for one in worse])
+        each = np.stack([one.log_each() for one in worse])
         safe, compared = _safe(weighing)
-        log_worse = log_sum(each, 0) - np.log(len(worse))
+        log_worse = each.max(0) - np.log(len(worse))
         return cls((), log_worse, safe.min(0), worse, safe, compared)
 
     def at(self, index: int) -> Evidence:
         """Return the evidence after a look."""
-        each = zip(self.worse_sums, self.safe_sides[:, index].tolist(), strict=True)
-        return evidence.together([one.evidence(index, safe) for one, safe in each])
+        each = zip(self.worse_sides, self.safe_sides[:, index].tolist(), strict=True)
+        return either([one.evidence(index, safe) for one, safe in each])
 
 
 def _safe(weighing: Weighing) -> tuple[Floats, Floats]:

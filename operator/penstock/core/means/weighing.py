@@ -1,9 +1,10 @@
 """The evidence of one mean as a pure function of its looks.
 
-"Worse?" is asked of the whole release at full exposure, "safe?" of one step at the next exposure,
-both by the t of `stats.means` on the looks outside warm-up. It sees how looks vary, but not how
-alike neighbours are, so each ln E is divided by the over-dispersion of the calibration, which for a
-mean tells just that (see `calibration.calibrate`).
+"Worse?" is asked of the whole release at full exposure, and of what has come since many later
+starts (`stats.onsets`); "safe?" of one step at the next exposure; both by the t of `stats.means` on
+the looks outside warm-up. It sees how looks vary, but not how alike neighbours are, so each ln E is
+divided by the over-dispersion of the calibration, which for a mean tells just that (see
+`calibration.calibrate`).
 
 A mean is at least 0 by nature, and all that is tolerated is in percent of stable's: the slack of a
 `Tolerance` too, since a mean has no percentage points. Tolerable is at most stable's mean * (1 +
@@ -14,9 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from penstock.core.means import late
 from penstock.core.means.looks import Floats, MeanTable, Rows
-from penstock.core.means.sums import NOTHING, Numbers, WorseSums, log_evidence
-from penstock.core.stats import contrasts, nulls
+from penstock.core.means.sums import NOTHING, Numbers, SideLooks, where_told
+from penstock.core.means.worse import Worse
+from penstock.core.stats import contrasts, means, neighbours, nulls
 from penstock.core.stats.contrasts import Arm, Border, Sums
 from penstock.core.stats.nulls import Side
 from penstock.core.stats.proportion import Question
@@ -39,6 +42,8 @@ class MeanFolded:
         in_step: Sums of the looks of `step`.
         whole: Sums of all looks under the border of each direction that is bounded.
         worst: Per direction the sums of the single look that adds most to the excess.
+        late: Per direction the numbers of the late starts among them that are still asked for.
+        neighbours: What neighbouring looks tell, the numbers of `stats.neighbours`.
     """
 
     number: int = 0
@@ -50,6 +55,8 @@ class MeanFolded:
     in_step: Numbers = NOTHING
     whole: tuple[Numbers, ...] = ()
     worst: tuple[Numbers, ...] = ()
+    late: tuple[tuple[Numbers, ...], ...] = ()
+    neighbours: Numbers = neighbours.NOTHING
 
 
 NOTHING_FOLDED = MeanFolded()
@@ -96,28 +103,41 @@ class Weighing:
         before = self.folded.step_prior if self.folded.step == step else 0.0
         return before or self._first_weight(self._rows(step))
 
-    def worse(self, index: int) -> WorseSums:
-        """Return what "worse?" is made of in one direction that is bounded."""
-        side, folded, calibration = self.sides[index], self.folded, self.terms.calibration
-        pair, border = _pair(side, self.table.arms(self.table.compared)), self._border(side)
-        before, worst = (
-            Sums.of_numbers(np.array([some[index] if some else NOTHING]))
+    @property
+    def known(self) -> Floats:
+        """What neighbouring looks tell after each look, shape (looks, 7)."""
+        arms = self.table.arms(self.table.compared)
+        return neighbours.after_each(*arms, self.folded.neighbours)
+
+    def worse(self, index: int) -> Worse:
+        """Return what "worse?" is asked with in one direction that is bounded."""
+        side, folded, terms = self.sides[index], self.folded, self.terms
+        answers = neighbours.variances(self.known)
+        whole, worst = (
+            Sums.of_numbers(np.array(some[index] if some else NOTHING))
             for some in (folded.whole, folded.worst)
         )
-        return WorseSums(
+        looks = SideLooks(
             side=side,
-            prior=self.prior or 1.0,
-            phi=calibration.phi_worse,
-            total=before + Sums.after_each(*pair, self.between, Border(border)),
-            single=_each(pair, self.between, border),
-            worst=worst,
+            between=self.between,
+            number=self.table.number,
+            arms=_pair(side, self.table.arms(self.table.compared)),
+            border=self._border(side),
+            answers=answers if side is Side.MORE else answers[..., ::-1],
+            folded=folded.number,
+            whole=whole,
+            worst=Sums.of_numbers(worst.numbers()[None]),
         )
+        starts = late.kept(folded.late[index] if folded.late else ())
+        phi, seconds = terms.calibration.phi_worse, terms.interval_seconds
+        return Worse(looks, starts, self.prior or 1.0, phi, seconds)
 
     def in_step(self, step: int) -> Sums:
         """Return the sums after each look of what a step has shown by then, shape (looks,)."""
         before = self.folded.in_step if self.folded.step == step else NOTHING
         arms = self.table.arms(self._rows(step))
-        return Sums.of_numbers(np.array([before])) + Sums.after_each(*arms, self.between)
+        found = Sums.of_numbers(np.array([before])) + Sums.after_each(*arms, self.between)
+        return found.knowing(neighbours.variances(self.known))
 
     def log_safe(self, side: Side, sums: Sums, step: int) -> Floats:
         """Return ln of the evidence that the candidate is safe for what follows a step.
@@ -130,8 +150,8 @@ class Weighing:
             return np.full(sums.looks.shape, np.inf)
         asked = sums if side is Side.MORE else sums.swapped()
         border, prior = Border(float(null.ratio[0])), self.step_prior(step) or 1.0
-        found = log_evidence(asked, side, Question.SAFE, prior, border)
-        return np.asarray(found / self.terms.calibration.phi)
+        found = means.log_evidence(asked, Question.SAFE, prior, border)
+        return np.asarray(where_told(asked, side, found) / self.terms.calibration.phi)
 
     def _rows(self, step: int) -> Rows:
         return np.asarray(self.table.compared & (self.table.step == step))
@@ -157,12 +177,3 @@ def _pair(side: Side, arms: tuple[Arm, Arm]) -> tuple[Arm, Arm]:
     """Return the arms, the one whose excess is asked for first."""
     candidate, stable = arms
     return (candidate, stable) if side is Side.MORE else (stable, candidate)
-
-
-def _each(pair: tuple[Arm, Arm], between: float, ratio: Floats) -> Sums:
-    """Return the sums of each look alone, shape (looks,)."""
-    one, other = (
-        Arm(arm.count[:, None], arm.total[:, None], np.asarray(arm.squares)[:, None])
-        for arm in pair
-    )
-    return Sums.after_each(one, other, between, Border(ratio[:, None])).at(0)

@@ -51,7 +51,7 @@ def bars(status: RolloutStatus, turn: Turn) -> str:
     wanted = turn.spec.version
     if any(p.version == wanted and p.until > turn.now for p in status.proven):
         return ""
-    for alarm in turn.seen.alarms:
+    for alarm in _oldest_first(turn):
         if alarm.firing and any(alarm.matches(rule.match) for rule in turn.spec.alerts):
             return f"{wanted} waits until this is resolved: {alarm}"
     return ""
@@ -83,6 +83,10 @@ def _since(time: datetime, action: AlertAction, turn: Turn) -> Iterator[Alarm]:
     """Yield the alarms that began after a time and ask for an action, in the order of the rules."""
     for rule in turn.spec.alerts:
         if rule.action is action:
-            for alarm in sorted(turn.seen.alarms, key=lambda one: (one.began, one.fingerprint)):
+            for alarm in _oldest_first(turn):
                 if alarm.began > time and alarm.matches(rule.match):
                     yield alarm
+
+
+def _oldest_first(turn: Turn) -> list[Alarm]:
+    return sorted(turn.seen.alarms, key=lambda one: (one.began, one.fingerprint, one.labels))

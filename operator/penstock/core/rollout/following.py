@@ -27,7 +27,7 @@ def follow_version(status: RolloutStatus, turn: Turn) -> RolloutStatus:
         return status.model_copy(update={"phase": Phase.ROLLED_BACK})
     if _is_observed(status, turn):
         return status.model_copy(update={"phase": Phase.OBSERVED})
-    if turn.seen.problems or turn.spec.suspend or turn.seen.deleting:
+    if turn.seen.problems or turn.seen.queued or turn.spec.suspend or turn.seen.deleting:
         return status.model_copy(update={"phase": Phase.WAITING})
     if alarms.bars(status, turn):
         return status.model_copy(update={"phase": Phase.WAITING})

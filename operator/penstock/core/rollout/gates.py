@@ -34,9 +34,10 @@ def ask(status: RolloutStatus, step: StepStatus, turn: Turn) -> RolloutStatus:
     candidate, said = status.candidate, turn.seen.gate
     if candidate is None or said is None:
         return status
-    if said.state is GateState.OPEN:
-        steps = plan.with_state(status.steps, candidate.step, StepState.PASSED, by=step.gate)
-        return status.model_copy(update={"steps": steps})
+    opened = said.state is GateState.OPEN
+    state, by = (StepState.PASSED, step.gate) if opened else (step.state, "")
+    steps = plan.with_state(status.steps, candidate.step, state, by=by, answer=said.message)
+    status = status.model_copy(update={"steps": steps})
     gate = gate_of(turn.rules, candidate.step)
     if said.state is GateState.FAILED and gate and gate.on_failure is OnFailure.ROLLBACK:
         return ending.condemn(status, ending.GATE_FAILED, f"{step.gate}: {said.message}")
@@ -58,7 +59,6 @@ def at_deadline(status: RolloutStatus, step: StepStatus, turn: Turn) -> RolloutS
     return status.model_copy(update={"phase": Phase.WAITING})
 
 
-def sentence(step: StepStatus, turn: Turn) -> str:
+def sentence(step: StepStatus) -> str:
     """Return what is waited for."""
-    said = turn.seen.gate
-    return f"waiting for {step.gate}" + (f" ({said.message})" if said and said.message else "")
+    return f"waiting for {step.gate}" + (f" ({step.answer})" if step.answer else "")

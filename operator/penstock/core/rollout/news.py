@@ -53,7 +53,9 @@ def essence(status: RolloutStatus) -> dict[str, Any]:
     ]
     if status.candidate is None:
         content["texts"] = (status.message, *(c.message for c in status.conditions))
-    content["steps"] = [(s.weight, s.mirror, s.state, s.since, s.by) for s in status.steps]
+    content["steps"] = [
+        (s.weight, s.mirror, s.state, s.since, s.by, s.answer) for s in status.steps
+    ]
     traffic = status.traffic
     content["traffic"] = (traffic.weight, traffic.mirror, traffic.total)
     if content["candidate"]:

@@ -48,6 +48,8 @@ def _at_rest(status: RolloutStatus, stable: str, turn: Turn) -> str:
         return turn.seen.problems[0].message
     if turn.spec.suspend:
         return f"{wanted} waits: suspended by spec.suspend"
+    if turn.seen.queued:
+        return f"{wanted} {turn.seen.queued}"
     if alarm := alarms.bars(status, turn):
         return alarm
     return f"{stable} serves, {wanted} is to come"
@@ -72,7 +74,7 @@ def _in_flight(status: RolloutStatus, candidate: Candidate, turn: Turn) -> str:
     if step.waits_for_people:
         return f"{where}: waiting for {approve}"
     if step.gate and step.state is not StepState.PASSED:
-        return f"{where}: {gates.sentence(step, turn)}"
+        return f"{where}: {gates.sentence(step)}"
     return f"{where}: {_evidence(status, turn)}"
 
 

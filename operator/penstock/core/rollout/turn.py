@@ -5,8 +5,8 @@ from datetime import datetime
 
 from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.core.facts import Problem, Seen
-from penstock.core.problems import UNTOUCHABLE
 from penstock.core.rollout.invalid import INVALID
+from penstock.core.route_problems import UNTOUCHABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,15 @@ class Turn:
     @property
     def lost(self) -> str:
         """Return that the user's own route is gone, in a sentence; empty where it is there."""
-        existing = self.rules.traffic.route.existing
-        if existing is None or self.seen.route.exists:
+        theirs = self.rules.traffic.route.theirs
+        if not theirs or self.seen.route.exists:
             return ""
-        name, routes = existing.virtual_service, ", ".join(existing.http)
-        return f"VirtualService {name} or its http route {routes} is gone: restore it, or say abort"
+        found = ", or ".join(
+            f"VirtualService {one.virtual_service} or its "
+            + ", ".join(f"{protocol} route {choice}" for protocol, choice in one.chosen)
+            for one in theirs
+        )
+        return f"{found} is gone: restore it, or say abort"
 
     @property
     def blocked(self) -> Problem | None:

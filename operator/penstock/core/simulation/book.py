@@ -23,8 +23,11 @@ def upto(made: Looks, rails: Sequence[Guardrail], number: int) -> Ledger:
         packed = looks.rows_of(one.columns[:, rows])
         parts = tuple(_with_rows(part, packed) for part in book.proportions[one.rail.name].parts)
         book = book.with_proportion(one.rail.name, MetricRecord(parts))
-    for name, record in _thresholds(made, rails, number, taken):
-        book = book.with_threshold(name, record)
+    for mean in made.means:
+        record = replace(mean.record, rows=mean.packed(rows)).keeping(KEPT_LOOKS)
+        book = book.with_mean(mean.rail.name, record)
+    for name, plain in _thresholds(made, rails, number, taken):
+        book = book.with_threshold(name, plain)
     return book
 
 

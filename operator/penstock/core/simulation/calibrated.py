@@ -2,9 +2,12 @@
 
 import numpy as np
 
+from penstock.api.v1alpha1.metric_template import Mean
 from penstock.core import history, ledger
 from penstock.core.ledger import Ledger
 from penstock.core.looks import Counts
+from penstock.core.means import calibration as mean_calibration
+from penstock.core.means.calibration import MeanChance
 from penstock.core.simulation.pods import Integers, Pods
 from penstock.core.simulation.setting import Setting
 from penstock.core.stats import calibration
@@ -21,11 +24,28 @@ def calibrated(setting: Setting, stable: Pods, rng: np.random.Generator) -> Ledg
         if rail.counted:
             bad = stable.bad(requests, traffic.stable_rate, rng)
             hits = requests - bad if setting.counts_good(rail) else bad
-            known = _calibration(requests, hits, setting.alpha)
+            chance = _calibration(requests, hits, setting.alpha)
             record = book.proportions[rail.name]
-            record = record.calibrated([known] * len(record.parts))
+            record = record.calibrated([chance] * len(record.parts))
             book = book.with_proportion(rail.name, record)
+        elif rail.mean is not None:
+            known = _mean_chance(requests, rail.mean, setting, stable, rng)
+            book = book.calibrated({rail.name: known})
     return book
+
+
+def _mean_chance(
+    requests: Integers, mean: Mean, setting: Setting, stable: Pods, rng: np.random.Generator
+) -> MeanChance:
+    """Return what an hour says of a mean; nothing where it is too quiet."""
+    values, minute = setting.traffic.values, history.STEP.total_seconds()
+    count = requests.astype(float)
+    if not calibration.is_long_enough(count, minute):
+        return MeanChance()
+    total, squares = stable.worth(requests, values.stable, values.shape, rng)
+    told = squares if mean.sum_of_squares else None
+    found = mean_calibration.calibrate(count, total, told, setting.alpha)
+    return found.for_looks(minute, setting.spec.analysis.interval.total_seconds(), count)
 
 
 def _calibration(requests: Integers, hits: Integers, alpha: float) -> Calibration:

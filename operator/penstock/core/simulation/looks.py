@@ -6,6 +6,7 @@ import numpy as np
 
 from penstock.core.looks import COLUMNS
 from penstock.core.simulation.calibrated import calibrated
+from penstock.core.simulation.mean_series import MeanSeries
 from penstock.core.simulation.pods import Integers, Pods
 from penstock.core.simulation.series import PLACE, Flags, Series, no_looks
 from penstock.core.simulation.setting import Setting
@@ -33,7 +34,8 @@ class Looks:
 
     Attributes:
         before: The ledger before the first look, calibrated.
-        series: The metrics that compare, each with its looks.
+        series: The metrics that compare shares, each with its looks.
+        means: The metrics that compare means.
     """
 
     def __init__(self, setting: Setting, rng: np.random.Generator) -> None:
@@ -50,11 +52,21 @@ class Looks:
             for rail in setting.rails
             if rail.counted
         ]
+        self.means = [
+            MeanSeries(rail, self.before.means[rail.name])
+            for rail in setting.rails
+            if rail.mean is not None
+        ]
 
     def column(self, name: str) -> Integers:
         """Return a column that all metrics have in common: all but those of bad answers."""
         result: Integers = self._columns[PLACE[name]]
         return result
+
+    @property
+    def all_series(self) -> tuple[Series | MeanSeries, ...]:
+        """The metrics that compare."""
+        return (*self.series, *self.means)
 
     @property
     def last(self) -> int:
@@ -85,9 +97,10 @@ class Looks:
             fresh[PLACE[name]] = values
         self._columns = np.concatenate((self._columns, fresh), 1)
         self._count(fresh, candidate, stable, self._traffic.candidate_at(span.weight))
+        self._value(fresh, candidate, stable, self._traffic.candidate_mean_at(span.weight))
 
     def _count(self, fresh: Integers, candidate: Integers, stable: Integers, rate: float) -> None:
-        """Give each metric its bad answers; without a metric the candidate still has some."""
+        """Give each share its bad answers; without one the candidate still has some."""
         if not self.series:
             bad = self._candidate.bad(candidate, rate, self._rng)
             self._bad = np.concatenate((self._bad, bad.sum(-1)))
@@ -101,11 +114,19 @@ class Looks:
             own[PLACE["stable_bad"]] = hits[1].sum(-1)
             one.extend(own, candidate, hits[0])
 
+    def _value(self, fresh: Integers, candidate: Integers, stable: Integers, mean: float) -> None:
+        """Give each mean its values; the candidate's have this mean."""
+        values = self._traffic.values
+        for one in self.means:
+            ours = self._candidate.worth(candidate, mean, values.shape, self._rng)
+            theirs = self._stable.worth(stable, values.stable, values.shape, self._rng)
+            one.extend(fresh, ours, theirs)
+
     def cut(self, number: int) -> None:
         """Forget the looks after a number: they are of a weight that was left."""
         kept = int(np.searchsorted(self.column("number"), number, "right"))
         self._columns, self._bad = self._columns[:, :kept], self._bad[:kept]
-        for one in self.series:
+        for one in self.all_series:
             one.cut(kept)
 
     def answered(self, span: Span, until: float) -> tuple[int, int]:

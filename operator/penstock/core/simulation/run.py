@@ -91,7 +91,7 @@ class _Run:
         self._leave(state.now if promoted else begins)
         if status.candidate is None:
             return
-        step = plan.weight_step(status.steps, status.candidate.step)
+        step = plan.traffic_step(status.steps, status.candidate.step)
         if status.phase is Phase.PROMOTING:
             step = len(status.steps)
         state.enter(step, status.traffic.weight, begins)

@@ -8,6 +8,7 @@ from penstock.api.v1alpha1.analysis import OnWorse
 from penstock.core.looks import Floats
 from penstock.core.simulation.course import Path
 from penstock.core.simulation.looks import Looks
+from penstock.core.simulation.mean_series import MeanSeries
 from penstock.core.simulation.rhythm import NEARLY
 from penstock.core.simulation.series import Flags, Series
 
@@ -31,7 +32,7 @@ class Screen:
         """Return it, a little more eager than the judgement: that one decides."""
         count = len(made.with_data)
         screen = cls(np.zeros(count, bool), np.zeros(count, bool), np.ones(count, bool))
-        for one in made.series:
+        for one in made.all_series:
             if one.rail.acts:
                 worse, safe = _evidence(one, made)
                 acts = screen.worse if one.rail.on_worse is OnWorse.ROLLBACK else screen.held
@@ -52,7 +53,7 @@ def path(made: Looks, seconds: Floats, weights: Floats) -> Path:
         seconds: When each of them was taken, shape (looks,).
         weights: The weights of the steps, in percent, shape (steps,).
     """
-    acting = [_evidence(one, made) for one in made.series if one.rail.acts]
+    acting = [_evidence(one, made) for one in made.all_series if one.rail.acts]
     nothing = np.full(len(seconds), -np.inf)
     return Path(
         seconds=seconds,
@@ -62,7 +63,7 @@ def path(made: Looks, seconds: Floats, weights: Floats) -> Path:
     )
 
 
-def _evidence(series: Series, made: Looks) -> tuple[Floats, Floats]:
+def _evidence(series: Series | MeanSeries, made: Looks) -> tuple[Floats, Floats]:
     """Return ln of the evidence for worse and for safe after each look that was made.
 
     A look without answers changes nothing; nothing is safe before a step has answers.

@@ -14,8 +14,29 @@ LAG, PROPAGATION = timedelta(seconds=15), timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
+class Values:
+    """What answers are worth: values above 0 with a gamma distribution, for metrics of means.
+
+    Attributes:
+        stable: The mean of stable, > 0.
+        candidate: The candidate's, > 0.
+        deviation: Standard deviation of single answers of stable, > 0; the candidate's is greater
+            or less as its mean is.
+    """
+
+    stable: float = 100.0
+    candidate: float = 100.0
+    deviation: float = 100.0
+
+    @property
+    def shape(self) -> float:
+        """The shape of the distribution; the skewness is 2 over its root."""
+        return (self.stable / self.deviation) ** 2
+
+
+@dataclass(frozen=True, slots=True)
 class Traffic:
-    """The requests that come, and how many of the answers are bad.
+    """The requests that come, how many of the answers are bad, and what answers are worth.
 
     Attributes:
         per_second: Requests per second of both versions together; they come at random (Poisson).
@@ -25,8 +46,9 @@ class Traffic:
             has stable's.
         pods: Pods of stable, at least 1.
         candidate_pods: Pods of the candidate, at least 1.
-        spread: Standard deviation of single pods' log rates, >= 0.
-        burst: Requests that share one fate, good or bad; 1 where each has its own.
+        spread: Standard deviation of single pods' log rates, and of their log means, >= 0.
+        burst: Requests that share one fate, good or bad, or one value; 1 where each has its own.
+        values: What answers are worth.
     """
 
     per_second: float
@@ -37,6 +59,11 @@ class Traffic:
     candidate_pods: int = 2
     spread: float = 0.0
     burst: int = 1
+    values: Values = Values()
+
+    def candidate_mean_at(self, weight: float) -> float:
+        """Return the mean of the candidate's answers at a weight in percent."""
+        return self.values.candidate if weight >= self.bad_from else self.values.stable
 
     def candidate_at(self, weight: float) -> float:
         """Return the candidate's share of bad answers at a weight in percent."""
@@ -89,7 +116,7 @@ class Setting:
     @property
     def alpha(self) -> float:
         """The chance of a false alarm of each metric that compares and acts, 0 to 1."""
-        acting = sum(1 for rail in self.rails if rail.acts and rail.counted)
+        acting = sum(1 for rail in self.rails if rail.acts and rail.compares)
         return analysis.guardrail_alpha(self.spec.analysis.false_alarm_rate, acting)
 
     @property

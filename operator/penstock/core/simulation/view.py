@@ -73,4 +73,4 @@ def _quiet(state: State) -> dict[str, str]:
     since = float(newest[-1]) if newest.size else state.span.begins
     if state.now - since <= rhythm.grace + rhythm.lag:
         return {}
-    return {one.rail.name: "no requests" for one in state.made.series}
+    return {one.rail.name: "no requests" for one in state.made.all_series}

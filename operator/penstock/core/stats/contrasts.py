@@ -3,7 +3,7 @@
 What the evidence of `means` and the intervals of `mean_intervals` need, whatever the border.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from penstock.core.stats.moments import TINY, Moments, pair, scaled
 
 Floats = NDArray[np.float64]
+
+ENOUGH_ANSWERS = 100
+"""Weight of a look, in answers, from which on skewed answers without squares do little harm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class Sums:
         twice_weighted: Moments by the square of the weight.
         errors: Weighted sums of each arm's variance within looks over its count, shape (..., 2).
         crossed: The same with the other arm's variance.
+        answers: Variance of one answer of each arm as neighbouring looks tell, shape (..., 2); not
+            summed, and none of the numbers that are kept.
     """
 
     looks: Floats
@@ -72,6 +77,7 @@ class Sums:
     twice_weighted: Moments
     errors: Floats
     crossed: Floats
+    answers: Floats | float = 0.0
 
     @classmethod
     def after_each(
@@ -113,7 +119,13 @@ class Sums:
 
     def at(self, index: int) -> "Sums":
         """Return the sums after one of the looks, where the last axis is the looks."""
-        return Sums.of_numbers(self.numbers()[..., index, :])
+        found = Sums.of_numbers(self.numbers()[..., index, :])
+        answers = np.broadcast_to(self.answers, self.errors.shape)
+        return found.knowing(answers[..., index, :])
+
+    def knowing(self, answers: Floats | float) -> "Sums":
+        """Return the sums with the variance of one answer of each arm, times the border's."""
+        return replace(self, answers=answers)
 
     @property
     def means(self) -> tuple[Floats, Floats]:
@@ -124,7 +136,8 @@ class Sums:
         """Return the sums with the arms swapped."""
         moments = self.weighted.swapped(), self.twice_weighted.swapped()
         errors, crossed = self.errors[..., ::-1], self.crossed[..., ::-1]
-        return Sums(self.looks, *moments, errors=errors, crossed=crossed)
+        answers = np.broadcast_to(self.answers, errors.shape)[..., ::-1]
+        return Sums(self.looks, *moments, errors=errors, crossed=crossed, answers=answers)
 
     def __add__(self, other: "Sums") -> "Sums":
         """Return the sums of both; shapes broadcast."""
@@ -134,10 +147,11 @@ class Sums:
             self.twice_weighted + other.twice_weighted,
             self.errors + other.errors,
             self.crossed + other.crossed,
+            np.maximum(self.answers, other.answers),
         )
 
-    def spreads(self) -> tuple[Floats, Floats, Floats]:
-        """Return three estimates of R as quadratic forms of (1, -ratio), each (..., 2, 2).
+    def spreads(self) -> tuple[Floats, ...]:
+        """Return five estimates of R as quadratic forms of (1, -ratio), each (..., 2, 2).
 
         - What was seen between the looks.
         - n - 1 times the mean of w * (squared error of y as the answers within looks tell): few
@@ -146,6 +160,10 @@ class Sums:
           chance comes with a variance that is too low.
         - What the looks tell whose weight makes the mean (White 1980, without bias for variances
           in proportion to 1 / w): those of much traffic may spread more than their weight says.
+        - Where there are no squares, n - 1 times the variance of one answer as neighbouring looks
+          of either arm tell (w is 1 over the sum of both 1/n). It is left out where a look weighs
+          100 answers or more: skewness does little harm then, and what both arms have in common
+          from look to look, which the contrast does not show, would count in full.
 
         The largest counts. That keeps the level, exactly: k only moves towards 0, so E falls where
         D > 0, and stays below sqrt(r) < 1 where not. The test becomes less sure, never more.
@@ -159,7 +177,17 @@ class Sums:
             self.weighted.products,
             scaled(errors, freedom / np.maximum(self.looks, 1.0)),
             scaled(heavy, freedom * whole / room),
+            *self._of_answers(freedom),
         )
+
+    def _of_answers(self, freedom: Floats) -> tuple[Floats, Floats]:
+        """Return R as the answers of one arm tell, and of the other."""
+        few = self.weighted.weight < ENOUGH_ANSWERS * self.looks
+        unknown = few & (self.errors.max(-1) <= 0)
+        answers = np.broadcast_to(self.answers, self.errors.shape)
+        one, other = (scaled(np.diag(place), freedom * unknown * answers[..., index])
+                      for index, place in enumerate(np.eye(2)))  # fmt: skip
+        return one, other
 
 
 def weights(candidate: Floats, stable: Floats, between: float = 0.0) -> Floats:

@@ -17,6 +17,11 @@ r = g / (g + W), q^2 = 1 - k^2 / (g + W) and T_n the distribution function of St
 
     E = 2 sqrt(r) q^-n T_n(k sqrt(n / (g + W - k^2))).
 
+Looks before a start (`Past`) may tell of v: m of them, of any one mean, add m - 1 to n and their
+spread about it to R, since what is tested by then is the scale of all, the mean of the earlier ones
+and the sign of the later ones. R is then at least what the later ones alone would make it: v may
+have grown with the weight.
+
 Proof that P(E ever >= 1/a) <= a whenever d <= 0 ("safe?" turns all signs): at d = 0 each factor is
 a likelihood ratio of the contrasts over the first one's size, whose distribution does not depend on
 v, so E is a martingale of expectation 1, and Ville's inequality holds. To lower all y by one number
@@ -24,12 +29,12 @@ keeps R and lowers D, so k, and each factor with h > 0 rises with k: at d < 0 ev
 below one at d = 0.
 
 Exact for normal contrasts that are independent, of one d, and of variance proportional to 1 / w;
-else approximate (measured in the tests). Without sums of squares a look should have as many answers
-of either arm as the square of their skewness, or a candidate's lower mean comes too easily. Invalid
-where looks are correlated; persistent differences between pods need a margin of their own.
+else approximate (measured in the tests). Invalid where looks are correlated; persistent differences
+between pods need a margin of their own.
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +50,36 @@ MIN_LOOKS = 5
 _ROUNDING = 1e-26
 
 
-def log_evidence(sums: Sums, question: Question, prior: float, border: Border = EQUAL) -> Floats:
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What looks before a start tell of v, whatever their mean; shapes broadcast.
+
+    Attributes:
+        freedom: Degrees of freedom, their number less 1; 0 for no looks.
+        variance: Of sqrt(w) y about its mean in them.
+    """
+
+    freedom: Floats | float = 0.0
+    variance: Floats | float = 0.0
+
+    def pooled(self, looks: Floats, seen: Floats) -> tuple[Floats, Floats]:
+        """Return n and R of the looks since with those before."""
+        freedom = np.maximum(looks - 1, 1.0)
+        own, whole = seen / freedom, freedom + self.freedom
+        variance = np.maximum(own, (seen + self.freedom * self.variance) / whole)
+        return looks + self.freedom, np.asarray(variance * whole)
+
+
+NO_PAST = Past()
+
+
+def log_evidence(
+    sums: Sums,
+    question: Question,
+    prior: Floats | float,
+    border: Border = EQUAL,
+    past: Past = NO_PAST,
+) -> Floats:
     """Return ln E of one question, in the shape of the sums.
 
     0 while fewer than 5 looks had answers, and where the looks show no spread at all. So what
@@ -58,14 +92,16 @@ def log_evidence(sums: Sums, question: Question, prior: float, border: Border = 
         prior: g, in the unit of the weights, fixed before the answers; the weight of one look is
             near the best where 5 to 60 looks decide.
         border: One for all looks, in numbers or in the shape of the sums.
+        past: What looks before those of the sums tell of v; in numbers or in their shape.
     """
     candidate, stable = sums.means
     excess = question.value * (candidate - border.ratio * stable - border.slack)
     weight, (seen, telling) = sums.weighted.weight, spread(sums, border)
+    looks, seen = past.pooled(np.maximum(sums.looks, 1.0), seen)
     rest = prior / (prior + weight)
     left = rest + (1 - rest) * seen / np.maximum(seen + weight * excess**2, TINY)
     slope = np.sign(excess) * np.sqrt(np.maximum(1 - left, 0.0) / left)
-    result = np.log(rest) / 2 + _log_half(np.maximum(sums.looks, 1.0), left, slope)
+    result = np.log(rest) / 2 + _log_half(looks, left, slope)
     return np.asarray(np.where(telling, result, 0.0))
 
 

@@ -9,6 +9,7 @@ route table when a hash policy is merged into a route with a single cluster.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from penstock.core.traffic import delegation
 from penstock.core.traffic.target import MANAGED_BY, MANAGER, ROLLOUT_LABEL, Target
 
 API_VERSION, KIND = "networking.istio.io/v1alpha3", "EnvoyFilter"
@@ -19,14 +20,9 @@ def route_names(target: Target, virtual_services: Iterable[Mapping[str, Any]]) -
     if target.route.delegate is None:
         return (target.route_name,)
     names = set()
-    for root in virtual_services:
-        namespace = root["metadata"]["namespace"]
-        for route in root.get("spec", {}).get("http") or []:
-            delegate = route.get("delegate") or {}
-            where = delegate.get("name"), delegate.get("namespace", namespace)
-            if where == (target.route.delegate, target.namespace):
-                before = route.get("name", "")
-                names.add(f"{before}-{target.route_name}" if before else target.route_name)
+    for _, route in delegation.handing(target, virtual_services):
+        before = route.get("name", "")
+        names.add(f"{before}-{target.route_name}" if before else target.route_name)
     return tuple(sorted(names))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from penstock.api.v1alpha1 import API_VERSION, GROUP
 from penstock.api.v1alpha1.rollout import KIND, OnDelete, RolloutSpec
-from penstock.api.v1alpha1.traffic import Route
+from penstock.api.v1alpha1.traffic import Existing, Own, Route, StickyCookie
 
 MANAGER = "penstock"
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -20,13 +20,34 @@ _DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A VirtualService that carries our weights.
+
+    Attributes:
+        name: Its name, in the Rollout's namespace.
+        theirs: Which of its routes are ours, where somebody else owns it; None where we do.
+        own: Its hosts and gateways, where we own it and it is no delegate.
+    """
+
+    name: str
+    theirs: Existing | None = None
+    own: Own | None = None
+
+    @property
+    def owned(self) -> bool:
+        """Return whether the VirtualService is ours."""
+        return self.theirs is None
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """The traffic of one Rollout.
 
     Attributes:
         label: Pod label that tells versions apart; None with one Service per version.
         services: Service by version; empty where a label tells.
-        sticky_header: Header that names the user; None without stickiness.
+        sticky_header: Header that names the user; None where none does.
+        cookie: Cookie of ours that remembers the user's version; None where none does.
         remove_routes: Our objects go with the Rollout.
         known: Versions that a subset may stand for; any other subset is a third destination.
     """
@@ -42,36 +63,49 @@ class Target:
     remove_routes: bool
     cluster_domain: str = "cluster.local"
     root_namespace: str = "istio-system"
+    cookie: StickyCookie | None = None
     known: tuple[str, ...] = ()
 
     @property
-    def virtual_service(self) -> str:
-        """Return the name of the VirtualService that carries the weights."""
-        if self.route.delegate is not None:
-            return self.route.delegate
-        if self.route.existing is not None:
-            return self.route.existing.virtual_service
-        return self.rollout
-
-    @property
-    def owned(self) -> bool:
-        """Return whether the VirtualService is ours (a delegate or an own one)."""
-        return self.route.existing is None
+    def places(self) -> tuple[Place, ...]:
+        """Return the VirtualServices that carry our weights; the first one is the main one."""
+        route = self.route
+        also = tuple(Place(one.virtual_service, theirs=one) for one in route.also or ())
+        if route.existing is not None:
+            return (Place(route.existing.virtual_service, theirs=route.existing), *also)
+        if route.delegate is not None:
+            return (Place(route.delegate), *also)
+        return (Place(self.rollout, own=route.own), *also)
 
     @property
     def route_name(self) -> str:
         """Return the name of the http route in a VirtualService of ours; unique in the mesh."""
         return f"penstock-{self.namespace}-{self.rollout}"
 
+    def rule_name(self, kind: str, place: Place, route: str) -> str:
+        """Return the name of a route of ours that stands before a split.
+
+        No name of an object has a colon, so it is never the name of the route of another Rollout,
+        and no EnvoyFilter of ours matches it.
+        """
+        name = f"{self.route_name}:{kind}"
+        return name if place.owned else f"{name}:{route}"
+
+    def is_rule(self, route: Mapping[str, Any]) -> bool:
+        """Return whether an http route is one of ours that stands before a split."""
+        return str(route.get("name", "")).startswith(f"{self.route_name}:")
+
     @property
     def route_pattern(self) -> str:
         """Return an expression that the names of the routes fit, as proxies report them.
 
-        Behind a delegate a proxy puts the name of the root's route before ours.
+        Behind a delegate a proxy puts the name of the root's route before ours. Routes by a
+        cookie belong to both versions alike, so they count.
         """
-        if self.route.existing is not None:
-            return "|".join(re.escape(name) for name in self.route.existing.http)
-        return f"(.+-)?{self.route_name}"
+        names = [re.escape(name) for theirs in self.route.theirs for name in theirs.http or ()]
+        if self.places[0].owned:
+            names.append(f"(.+-)?{self.route_name}(:cookie-.+)?")
+        return "|".join(names)
 
     @property
     def destination_rule(self) -> str:
@@ -165,6 +199,7 @@ def target_of(
         services=traffic.endpoints.services or {},
         route=traffic.route,
         sticky_header=traffic.sticky.header if traffic.sticky else None,
+        cookie=traffic.sticky.cookie if traffic.sticky else None,
         remove_routes=spec.on_delete is OnDelete.REMOVE_ROUTES,
         cluster_domain=domains[0],
         root_namespace=domains[1],
