@@ -154,6 +154,10 @@ class Cluster:
         if not self.shares or self.shares[-1][1] != shares:
             self.shares.append((self.clock.now, shares))
 
+    def requests(self):
+        """Return (time, share of the requests in percent by version), for each change."""
+        return self.shares
+
     # what users and controllers do
 
     def put(self, kind, manifest):
@@ -296,7 +300,7 @@ class Prometheus:
 
     def _counted(self, version, arm, at):
         """Return requests and bad ones since the start, a pure function of the route's history."""
-        changes = [*self.cluster.shares, (at, None)]
+        changes = [*self.cluster.requests(), (at, None)]
         total = bad = 0.0
         for (begin, shares), (end, _) in pairwise(changes):
             part = shares.get(version, 0) / 100
@@ -320,20 +324,25 @@ class Reports:
 
     events: list = field(default_factory=list)
     outcomes: list = field(default_factory=list)
+    failures: list = field(default_factory=list)
+    figures: tuple = ()
 
     def event(self, rollout, *, warning, reason, message):
         self.events.append((reason, message))
 
-    def rollout(self, key, facts):
-        self.facts = facts
+    def rollout(self, key, figures):
+        self.figures = figures
 
     def gone(self, key):
-        self.facts = None
+        self.figures = ()
 
     def timing(self, name, seconds):
         assert seconds >= 0
 
-    def finished(self, key, outcome, cause):
+    def failed(self, operation):
+        self.failures.append(operation)
+
+    def finished(self, outcome, cause):
         self.outcomes.append((outcome, cause))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from penstock.core.kinds import (
     DESTINATION_RULE,
     ENVOY_FILTER,
+    METRIC_TEMPLATE,
     ROLLOUT,
     SERVICE,
     VIRTUAL_SERVICE,
@@ -24,6 +25,19 @@ ROUTES = {
 }
 NAMES = {"delegate": "fraud-split", "own": "fraud", "existing": "shop"}
 OURS = {"existing": ("primary", "fallback")}
+RULE = "penstock-ml-fraud:"
+ALSO = {"virtualService": "edge", "http": ["edge"], "tls": ["fraud.example.com"], "tcp": [9000]}
+BETA = [{"headers": {"x-group": {"exact": "beta"}}}, {"cookies": {"a": {"exact": "1"}}}]
+LADDER = [{"weight": w, "bake": "10s"} for w in (1, 5, 25, 50)]
+EXPOSURES = {
+    "match": {"match": BETA, "steps": LADDER},
+    "mirror": {"steps": [{"mirror": {"percent": 50}, "bake": "10s"}, *LADDER]},
+    "mirror-match": {
+        "match": BETA,
+        "steps": [{"mirror": {"percent": 100, "match": BETA}, "bake": "10s"}, *LADDER],
+    },
+}
+"""Canaries that expose the candidate in other ways than by weight."""
 
 
 @dataclass
@@ -32,16 +46,23 @@ class StrictCluster(fakes.Cluster):
 
     Attributes:
         route: Key of the VirtualService that carries the weights.
+        also: Keys of more that do.
         ours: Names of the http routes whose destinations are ours.
         faults: What would have broken the mesh, or somebody else's work.
     """
 
     route: Key = fakes.SPLIT
+    also: tuple = ()
     ours: tuple = ("penstock-ml-fraud",)
     faults: list = field(default_factory=list)
     labelled: bool = True
     subsets: dict = field(default_factory=dict)
     marks: dict = field(default_factory=dict)
+    counted: list = field(default_factory=list)
+
+    def requests(self):
+        """Return the shares with the copies, which a destination counts, too."""
+        return self.counted
 
     async def apply(self, kind, manifest, resource_version):
         """Apply as the server does: what we no longer say goes, what others say stays."""
@@ -57,7 +78,7 @@ class StrictCluster(fakes.Cluster):
     def _store(self, kind, manifest, manager):
         where = kind, key_of(manifest)
         before = fakes.copied(self.objects.get(where))
-        if manager == MANAGER and where == (VIRTUAL_SERVICE, self.route):
+        if manager == MANAGER and kind == VIRTUAL_SERVICE and where[1] in (self.route, *self.also):
             self.faults += self._of_route(before, manifest)
         if kind == DESTINATION_RULE:
             if manager == MANAGER:
@@ -78,15 +99,23 @@ class StrictCluster(fakes.Cluster):
             shares = self.shares_of(manifest)
             if not self.shares or self.shares[-1][1] != shares:
                 self.shares.append((self.clock.now, shares))
+            counted = {**shares, **copies_of(manifest)}
+            if not self.counted or self.counted[-1][1] != counted:
+                self.counted.append((self.clock.now, counted))
 
     def lists(self, virtual_service):
         """Return the destination lists that are ours."""
-        http = virtual_service["spec"].get("http", []) if virtual_service else []
-        return [r["route"] for r in http if r.get("name") in self.ours and r.get("route")]
+        spec = virtual_service["spec"] if virtual_service else {}
+        http = [r for r in spec.get("http", []) if r.get("name") in self.ours]
+        found = [*http, *spec.get("tls", []), *spec.get("tcp", [])]
+        return [r["route"] for r in found if r.get("route")]
 
     def named(self, virtual_service):
-        """Return the versions that any list of ours names."""
-        lists = self.lists(virtual_service)
+        """Return the versions that any list of ours names, a preview or a mirror, too."""
+        http = virtual_service["spec"].get("http", []) if virtual_service else []
+        ours = [r for r in http if r.get("name", "").startswith((RULE, *self.ours))]
+        lists = [*self.lists(virtual_service), *(r.get("route", []) for r in ours)]
+        lists += [r.get("mirrors", []) for r in ours]
         return {version_of(e) for one in lists for e in one} - {"", None}
 
     def shares_of(self, virtual_service):
@@ -113,9 +142,10 @@ class StrictCluster(fakes.Cluster):
                 found.append("a list of one where a filter matches")
         for version in self.named(after) - self.named(before):
             found += self._of_new_version(version)
-            if before and not self._ready(version) and self.shares_of(after)[version] > 0:
+            if before and not self._ready(version) and self.shares_of(after).get(version, 1) > 0:
                 found.append(f"{version} gets traffic without a ready pod")
         found += self._of_shares(before, after)
+        found += self._of_rules(after)
         return found + _of_the_rest(before, after, self.ours)
 
     def _of_shares(self, before, after):
@@ -137,6 +167,29 @@ class StrictCluster(fakes.Cluster):
                 found.append(f"{version} gets {share} % and is refused")
         return found
 
+    def _of_rules(self, after):
+        """Previews, copies and cookies: only for a release in flight, each before its split."""
+        status = self.objects[ROLLOUT, fakes.KEY].get("status", {})
+        http, found = after["spec"].get("http", []), []
+        for index, route in enumerate(http):
+            exposed = route.get("name", "").startswith(RULE) or _mirrors_ours(route)
+            if exposed and not status.get("candidate"):
+                found.append(f"{route['name']} exposes a candidate that there is not")
+            if route.get("name", "").startswith(RULE):
+                found += self._of_rule_before(route, http[index + 1 :])
+        return found
+
+    def _of_rule_before(self, rule, after):
+        """The next route that is no rule of ours is the split whose settings the rule has."""
+        split = next((r for r in after if not r.get("name", "").startswith(RULE)), {})
+        if split.get("name") not in self.ours:
+            return [f"{rule['name']} stands before {split.get('name')}, which is not ours"]
+        own = ("name", "match", "route", "mirrors")
+        settings = [{k: v for k, v in r.items() if k not in own} for r in (rule, split)]
+        if settings[0] != settings[1]:
+            return [f"{rule['name']} serves otherwise than {split['name']}"]
+        return [] if rule.get("match") else [f"{rule['name']} takes everything"]
+
     def _of_new_version(self, version):
         if self.labelled:
             since = self.subsets.get(version)
@@ -148,7 +201,8 @@ class StrictCluster(fakes.Cluster):
 
     def _of_rule(self, manifest):
         there = {subset["name"] for subset in manifest["spec"]["subsets"]}
-        lost = self.named(self.objects.get((VIRTUAL_SERVICE, self.route))) - there
+        places = [(VIRTUAL_SERVICE, key) for key in (self.route, *self.also)]
+        lost = set().union(*(self.named(self.objects.get(where)) for where in places)) - there
         return [f"the subset of {version} goes while a route names it" for version in lost]
 
     def _of_filter(self):
@@ -179,17 +233,34 @@ def version_of(entry):
     return "" if host == "fraud" else found
 
 
+def copies_of(virtual_service):
+    """Return the share of requests that are copied to each version, in percent."""
+    mirrors = [m for r in virtual_service["spec"].get("http", []) for m in r.get("mirrors", [])]
+    ours = [m for m in mirrors if version_of(m) in SERVICES]
+    return {version_of(m): m["percentage"]["value"] for m in ours}
+
+
+def _mirrors_ours(route):
+    return any(version_of(entry) in SERVICES for entry in route.get("mirrors", []))
+
+
 def _of_the_rest(before, after, ours):
     if before is None:
         return []
     found = []
-    old, new = (vs["spec"].get("http", []) for vs in (before, after))
+    old, new = (
+        [r for r in vs["spec"].get("http", []) if not r.get("name", "").startswith(RULE)]
+        for vs in (before, after)
+    )
     if len(old) > len(new):
         found.append("a route of somebody else is gone")
     for one, other in zip(old, new, strict=False):
         if one.get("name") not in ours and one.get("name") and one != other:
             found.append(f"the route {one['name']} of somebody else was changed")
-        rest = [{k: v for k, v in r.items() if k not in ("route", "name")} for r in (one, other)]
+        own = ("route", "name") + (
+            ("mirrors",) if _mirrors_ours(one) or _mirrors_ours(other) else ()
+        )
+        rest = [{k: v for k, v in r.items() if k not in own} for r in (one, other)]
         if one.get("name") in ours and rest[0] != rest[1]:
             found.append(f"what somebody else wrote into {one['name']} is gone")
         third = [[e["destination"] for e in r.get("route", []) if version_of(e) is None]
@@ -199,15 +270,22 @@ def _of_the_rest(before, after, ours):
     return found
 
 
+def _to_cdn():
+    return {"destination": {"host": "cdn"}}
+
+
 class StrictStage(Stage):
     """A stage whose route has one of the forms; `faults` must stay empty."""
 
-    def __init__(self, route="delegate", services=False, sticky=False, **spec):
+    def __init__(
+        self, route="delegate", services=False, sticky=False, also=False, exposure="", **spec
+    ):
         self.clock = fakes.Clock()
         self.cluster = StrictCluster(
             self.clock,
             route=Key(NAMESPACE, NAMES[route]),
-            ours=OURS.get(route, ("penstock-ml-fraud",)),
+            also=(Key(NAMESPACE, "edge"),) if also else (),
+            ours=(*OURS.get(route, ("penstock-ml-fraud",)), *(("edge",) if also else ())),
             labelled=not services,
         )
         self.cluster.objects = fakes.furnished(self.clock).objects
@@ -215,11 +293,33 @@ class StrictStage(Stage):
         self.reports = fakes.Reports()
         self.start()
         self._furnish(route, services, sticky)
-        traffic = {"service": "fraud", "route": ROUTES[route]}
+        if also:
+            self._furnish_edge("fraud-a" if services else "fraud")
+        traffic = {
+            "service": "fraud",
+            "route": {**ROUTES[route], **({"also": [ALSO]} if also else {})},
+        }
         traffic["endpoints"] = {"services": SERVICES} if services else {"label": "version"}
         if sticky:
-            traffic["sticky"] = {"header": "x-user-id"}
+            cookie = {"name": "v", "issue": True}
+            traffic["sticky"] = (
+                {"cookie": cookie} if sticky == "cookie" else {"header": "x-user-id"}
+            )
+        if exposure:
+            spec = {"strategy": {"canary": EXPOSURES[exposure]}, **spec}
+            self._separate_routes()
         self.cluster.put(ROLLOUT, fakes.rollout(**{"traffic": traffic, **spec}))
+
+    def _separate_routes(self):
+        """Let the template tell which route a request took."""
+        where = METRIC_TEMPLATE, Key(fakes.CATALOGUE, "istio-errors")
+        made = fakes.copied(self.cluster.objects[where])
+        routed = {
+            name: text.replace("{", '{route_name=~"$route",', 1)
+            for name, text in made["spec"]["proportion"].items()
+        }
+        made["spec"] = {"proportion": routed, "separates": ["route"]}
+        self.cluster.put(METRIC_TEMPLATE, made)
 
     def _furnish(self, route, services, sticky):
         if services:
@@ -234,9 +334,26 @@ class StrictStage(Stage):
                 {"name": "fallback", "route": [{"destination": {"host": host}}]},
             ]
             self._put(VIRTUAL_SERVICE, "shop", {"hosts": ["shop.example.com"], "http": http})
-        if sticky and route == "delegate":
+        if sticky is True and route == "delegate":
             delegate = {"name": "fraud-split", "namespace": NAMESPACE}
             self._put(VIRTUAL_SERVICE, "root", {"http": [{"name": "all", "delegate": delegate}]})
+
+    def _furnish_edge(self, host):
+        """A second VirtualService of the user, with a route of each protocol."""
+        route = [{"destination": {"host": host, "port": {"number": 80}}}]
+        http = [
+            {"name": "admin", "match": [{"uri": {"prefix": "/admin"}}], "route": [_to_cdn()]},
+            {
+                "name": "edge",
+                "match": [{"uri": {"prefix": "/api"}}, {"method": {"exact": "POST"}}],
+                "retries": {"attempts": 2},
+                "route": route,
+            },
+            {"name": "rest", "route": [_to_cdn()]},
+        ]
+        tls = [{"match": [{"port": 443, "sniHosts": ["fraud.example.com"]}], "route": route}]
+        tcp = [{"match": [{"port": 9000}], "route": route}]
+        self._put(VIRTUAL_SERVICE, "edge", {"hosts": ["*"], "http": http, "tls": tls, "tcp": tcp})
 
     def _put(self, kind, name, spec):
         meta = {"name": name, "namespace": NAMESPACE}

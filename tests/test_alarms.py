@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from penstock.core.alerts import read_payload
+from penstock.core.alert_payloads import read_payload
 from penstock.core.kinds import ROLLOUT
 from penstock.ports import InterruptedTurnError
 from tests.core.test_alerts import body

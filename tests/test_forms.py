@@ -24,6 +24,24 @@ FORMS = [
 ]
 forms = pytest.mark.parametrize(("route", "services", "sticky"), FORMS)
 FALL = [0, 1, 5, 25, 0]
+WAYS = [
+    pytest.param(route, services, sticky, also, exposure, id="-".join(
+        [route, "services" if services else "label", f"sticky {sticky}" * bool(sticky),
+         "also" * also, exposure]
+    ).strip("-"))
+    for route, services, sticky, also, exposure in (
+        *((route, services, False, also, exposure)
+          for route in ("delegate", "own", "existing") for services in (False, True)
+          for also in (False, True) for exposure in ("match", "mirror", "mirror-match")),
+        ("existing", False, False, True, ""),
+        ("delegate", True, False, True, ""),
+        *((route, False, "cookie", False, exposure)
+          for route in ("delegate", "own") for exposure in ("", "match", "mirror")),
+        ("own", False, True, False, "match"),
+        ("delegate", False, True, False, "mirror-match"),
+    )
+]  # fmt: skip
+ways = pytest.mark.parametrize(("route", "services", "sticky", "also", "exposure"), WAYS)
 
 
 def dying(stage, when, seed=1):
@@ -70,6 +88,53 @@ async def test_an_operator_that_keeps_dying_still_releases(route, services, stic
     dying(stage, when)
     await released(stage)
     assert (stage.phase, stage.weights, stage.faults) == ("Promoted", LADDER, [])
+
+
+def written(stage):
+    """Return what stands in all VirtualServices, but the destinations of ours and their name."""
+    found = {}
+    for live in stage.cluster.known(VIRTUAL_SERVICE):
+        for protocol in ("http", "tls", "tcp"):
+            for number, route in enumerate(live["spec"].get(protocol, [])):
+                mine = protocol != "http" or route.get("name") in stage.cluster.ours
+                kept = {k: v for k, v in route.items() if k != "route" or not mine}
+                found[live["metadata"]["name"], protocol, number] = kept
+    return found
+
+
+@ways
+async def test_however_it_is_exposed_a_good_version_gets_there_and_everything_else_stays(
+    route, services, sticky, also, exposure
+):
+    """Rules 7 and 8: and afterwards the VirtualServices say what they said."""
+    stage = StrictStage(route, services, sticky, also, exposure)
+    await stage.settle()
+    before = written(stage)
+    await stage.begin()
+    await released(stage)
+    assert (stage.phase, stage.weights, stage.faults) == ("Promoted", LADDER, [])
+    assert written(stage) == before
+
+
+@ways
+async def test_however_it_is_exposed_nothing_of_a_bad_version_is_left(
+    route, services, sticky, also, exposure
+):
+    """Rules 6 to 9: though the operator keeps dying."""
+    stage = StrictStage(route, services, sticky, also, exposure)
+    await stage.settle()
+    before = written(stage)
+    await stage.begin()
+    await stage.at(25)
+    stage.metrics.bad_from = stage.clock.now
+    dying(stage, "after")
+    await released(stage)
+    stage.cluster.after = None
+    await stage.settle()
+    assert (stage.phase, stage.weights, stage.faults) == ("RolledBack", FALL, [])
+    assert written(stage) == before
+    for live in stage.cluster.known(VIRTUAL_SERVICE):
+        assert stage.cluster.named(live) <= {"v1"}
 
 
 async def test_each_weight_lasts_for_its_bake_after_every_proxy_follows_it():

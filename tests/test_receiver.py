@@ -213,9 +213,17 @@ async def test_a_certificate_that_cannot_be_used_is_a_mistake_in_the_configurati
     await site.receiver.stop()
 
 
+async def test_a_port_that_is_taken_is_a_mistake_in_the_configuration(site, tmp_path):
+    other = Site(tmp_path)
+    other.receiver._settings = site.settings
+    with pytest.raises(ConfigurationError, match="alertReceiver: cannot listen on 127"):
+        await other.receiver.start()
+    await other.receiver.stop()
+
+
 async def test_a_delivery_is_answered_quickly_though_the_book_is_full(site):
     many = body(*(alert(n=str(number)) for number in range(1500)))
     await site.post(many)
     began = datetime.now(UTC)
     await site.post(body(alert(n="one more")))
-    assert (datetime.now(UTC) - began).total_seconds() < 0.1
+    assert (datetime.now(UTC) - began).total_seconds() < 0.5

@@ -3,7 +3,10 @@ import contextlib
 
 from prometheus_client import generate_latest
 
+from penstock.api.v1alpha1.release import Outcome
+from penstock.core import figures
 from penstock.core.kinds import Key
+from penstock.core.rollout import ending
 from penstock.ports import TransientError
 from penstock.telemetry import Metrics, Telemetry
 
@@ -27,46 +30,57 @@ class Events:
         self.taken.append(manifest)
 
 
-def facts(**more):
-    return {
-        "weight": 5.0,
-        "phase": "Progressing",
-        "verdict": "Learning",
-        "evidence": [("errors", "worse", 1.5)],
-        "at": 1.0,
-        **more,
-    }
-
-
 def shown(metrics):
     lines = generate_latest(metrics.registry).decode().splitlines()
-    return {line for line in lines if "fraud" in line and "_created" not in line}
+    return {line for line in lines if "fraud" in line}
 
 
-def test_the_numbers_of_a_rollout_are_series_and_a_state_has_one_value():
+def test_a_rollout_has_the_series_that_were_shown_last_and_no_others():
     metrics = Metrics()
     telemetry = Telemetry(metrics, Events())
-    telemetry.rollout(KEY, facts())
-    telemetry.rollout(KEY, facts(phase="RolledBack", verdict="Worse", weight=0.0))
+    telemetry.rollout(KEY, [figures.WEIGHT.of(5.0), figures.PHASE.of(1, "Progressing")])
+    telemetry.rollout(KEY, [figures.WEIGHT.of(0.0), figures.PHASE.of(1, "RolledBack")])
     assert shown(metrics) == {
         'penstock_rollout_weight_percent{namespace="ml",rollout="fraud"} 0.0',
         'penstock_rollout_phase{namespace="ml",phase="RolledBack",rollout="fraud"} 1.0',
-        'penstock_rollout_verdict{namespace="ml",rollout="fraud",verdict="Worse"} 1.0',
-        "penstock_rollout_metric_evidence_log10"
-        '{metric="errors",namespace="ml",question="worse",rollout="fraud"} 1.5',
-        'penstock_rollout_last_reconcile_timestamp_seconds{namespace="ml",rollout="fraud"} 1.0',
     }
+
+
+def test_the_evidence_of_a_release_stays_until_the_next_one_has_some():
+    metrics = Metrics()
+    telemetry = Telemetry(metrics, Events())
+    telemetry.rollout(KEY, [figures.EVIDENCE.of(1.5, "errors", "worse")])
+    telemetry.rollout(KEY, [figures.WEIGHT.of(0.0)])
+    telemetry.rollout(KEY, [figures.WEIGHT.of(0.0)])
+    assert len(shown(metrics)) == 2
+    telemetry.rollout(KEY, [figures.EVIDENCE.of(0.1, "latency", "worse")])
+    (line,) = shown(metrics)
+    assert 'metric="latency"' in line
 
 
 def test_series_go_with_their_rollout():
     metrics = Metrics()
     telemetry = Telemetry(metrics, Events())
-    telemetry.rollout(KEY, facts())
-    telemetry.finished(KEY, "RolledBack", "Worse")
-    assert any('cause="Worse"' in line for line in shown(metrics))
+    telemetry.rollout(KEY, [figures.EVIDENCE.of(1.5, "errors", "worse")])
     telemetry.gone(KEY)
     telemetry.gone(Key("ml", "never-seen"))
     assert shown(metrics) == set()
+
+
+def test_outcomes_and_failures_begin_at_zero_so_that_the_first_is_seen():
+    metrics = Metrics()
+    value = metrics.registry.get_sample_value
+    rolled_back = {"outcome": "RolledBack", "cause": "Worse"}
+    assert value("penstock_releases_finished_total", rolled_back) == 0
+    assert value("penstock_failures_total", {"operation": "turn"}) == 0
+    Telemetry(metrics, Events()).finished("RolledBack", "Worse")
+    Telemetry(metrics, Events()).failed("turn")
+    assert value("penstock_releases_finished_total", rolled_back) == 1
+    assert value("penstock_failures_total", {"operation": "turn"}) == 1
+
+
+def test_every_outcome_has_its_causes():
+    assert set(ending.CAUSES) == set(Outcome)
 
 
 async def sent(telemetry):

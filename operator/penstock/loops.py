@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from penstock.cache import Cache
 from penstock.core.kinds import ROLLOUT, Key
-from penstock.ports import ConflictError, InterruptedTurnError, Reports, TransientError
+from penstock.ports import TURN, ConflictError, InterruptedTurnError, Reports, TransientError
 from penstock.reconciler import Reconciler
 
 LOG = logging.getLogger("penstock")
@@ -73,10 +73,12 @@ class Loops:
                 delay = _backoff(conflicts, CONFLICT_SECONDS)
             except TransientError as error:
                 failures += 1
+                self._reports.failed(TURN)
                 delay = _backoff(failures)
                 LOG.warning("%s: will try again in %.1f s: %s", key, delay, error)
             except Exception:
                 failures += 1
+                self._reports.failed(TURN)
                 delay = _backoff(failures)
                 LOG.exception("%s: a turn failed; will try again in %.1f s", key, delay)
             await _sleep(changed, delay)

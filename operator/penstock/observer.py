@@ -1,29 +1,23 @@
-"""Looks at metrics: asks for what is due, counts, keeps the ledger of each release in flight.
-
-What it remembers between looks can be had again: the ledger from the Release's last checkpoint,
-the looks since then from the metrics system at the same instants.
-"""
+"""Looks at metrics: takes the looks that are due, and says what the counts of a release mean."""
 
 import asyncio
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from penstock.core import classes, judging, ledger, outlook, queries
-from penstock.core.counters import Baseline, take_look
-from penstock.core.ledger import Guardrail, Ledger
-from penstock.core.means.counters import MeanBaseline, take_mean_look
-from penstock.core.means.queries import mean_query
+from penstock.asking import Asking
+from penstock.core import judging, ledger, outlook
+from penstock.core.ledger import Guardrail
 from penstock.core.queries import Subject, Unusable
 from penstock.core.question import Question
-from penstock.core.readings import NoLook
-from penstock.core.rows import ROW_LABEL
-from penstock.core.samples import Answer, Query, Unreadable
+from penstock.core.samples import Unreadable
+from penstock.counting import count
 from penstock.historian import Historian
-from penstock.ports import InterruptedTurnError, Metrics
-from penstock.watched import Haste, Sight, Watched, look_of, mean_look_of
+from penstock.memory import Memory
+from penstock.ports import Metrics
+from penstock.watched import Haste, Sight, Watched
 
 LOG = logging.getLogger("penstock")
 MOST_LOOKS = 60
@@ -31,28 +25,12 @@ LEAST_GRACE = timedelta(seconds=5)
 ETA_AGE = timedelta(minutes=1)
 
 
-@dataclass
-class Memory:
-    """What is remembered of one release in flight."""
-
-    release: str
-    ledger: Ledger
-    done: int
-    baselines: dict[str, tuple[Baseline | None, ...]] = field(default_factory=dict)
-    means: dict[str, MeanBaseline | None] = field(default_factory=dict)
-    reasons: dict[str, str] = field(default_factory=dict)
-    newest: dict[str, int] = field(default_factory=dict)
-    step: int = -2
-    eta: Mapping[int, tuple[timedelta, timedelta]] = field(default_factory=dict)
-    eta_at: datetime | None = None
-
-
 class Observer:
     """Keeps one memory per release in flight."""
 
     def __init__(self, metrics: Metrics) -> None:
         """Look through this port."""
-        self._metrics = metrics
+        self._asking = Asking(metrics)
         self._historian = Historian(metrics)
         self._memories: dict[tuple[str, str], Memory] = {}
 
@@ -65,24 +43,10 @@ class Observer:
         self, subject: Subject, rails: Sequence[Guardrail], now: datetime
     ) -> bool:
         """Return whether a metric has series of stable under these matchers, now."""
-        asked: list[Query | Unusable] = []
-        for rail in rails:
-            subject_, at = subject.with_args(rail.args), now - self._lag([rail])
-            for one in rail.counted:
-                asked.append(
-                    queries.proportion_query(one.proportion, rail.connection, subject_, at, None)
-                )
-            if rail.mean:
-                asked.append(mean_query(rail.mean, rail.connection, subject_, at, None))
-        usable = [query for query in asked if isinstance(query, Query)]
-        for answer in await self._metrics.read(usable):
-            rows = () if isinstance(answer, Unreadable) else answer
-            if any(row.labels.get(ROW_LABEL) == "total/stable" for row in rows):
-                return True
-        return False
+        return await self._asking.shows_stable(subject, rails, now)
 
     async def observe(
-        self, namespace: str, watched: Watched, records: Mapping[str, str], haste: "Haste"
+        self, namespace: str, watched: Watched, records: Mapping[str, str], haste: Haste
     ) -> Sight:
         """Return what the metrics say, after all looks that are due have been taken.
 
@@ -97,15 +61,11 @@ class Observer:
         """
         now = haste.now
         memory = self._memory(namespace, watched, records)
-        lag = self._lag(watched.rails)
+        lag = self._asking.lag(watched.rails)
         due = watched.number_at(now - lag)
-        if watched.step != memory.step:
-            memory.step, memory.eta_at = watched.step, None
-            memory.baselines.clear()
-            memory.means.clear()
-            memory.newest.clear()
+        memory.begin_step(watched.step)
         waiting = watched.end_of(memory.done + 1) + lag
-        looks = bool(memory.baselines or memory.means) and waiting <= now and not haste.pressing
+        looks = memory.has_read and waiting <= now and not haste.pressing
         if not haste.pressing:
             self._calibrate(namespace, memory, watched)
             if watched.step >= 0 and isinstance(watched.subject, Subject):
@@ -135,10 +95,6 @@ class Observer:
             self._memories[key] = found
         return found
 
-    def _lag(self, rails: Sequence[Guardrail]) -> timedelta:
-        lags = [self._metrics.lag_seconds(rail.connection) or 0.0 for rail in rails]
-        return timedelta(seconds=max(lags, default=0.0))
-
     async def _catch_up(
         self, memory: Memory, watched: Watched, due: int, urgent: asyncio.Event
     ) -> None:
@@ -149,7 +105,7 @@ class Observer:
         """
         first = math.ceil((watched.since - watched.started) / watched.interval)
         start = max(memory.done + 1, first, due - MOST_LOOKS)
-        if not (memory.baselines or memory.means):
+        if not memory.has_read:
             start = max(min(start, memory.ledger.last_number), first, due - MOST_LOOKS)
         for number in range(start, due + 1):
             if not await self._look(memory, watched, number, urgent):
@@ -159,149 +115,11 @@ class Observer:
         self, memory: Memory, watched: Watched, number: int, urgent: asyncio.Event
     ) -> bool:
         """Take one look; return whether anything answered."""
-        asked: list[tuple[Guardrail, list[Query]]] = []
-        for plain in watched.rails:
-            rail = ledger.known(plain, memory.ledger)
-            made = self._queries(memory, watched, rail, number)
-            if isinstance(made, Unusable):
-                memory.reasons[rail.name] = made.reason
-            else:
-                asked.append((rail, made))
-        answers = list(await self._read([q for _, some in asked for q in some], urgent))
-        answered = any(not isinstance(answer, Unreadable) for answer in answers)
-        for rail, some in asked:
-            mine, answers = answers[: len(some)], answers[len(some) :]
-            if rail.counted:
-                self._count(memory, watched, rail, number, mine)
-            elif rail.mean:
-                self._count_mean(memory, watched, rail, number, mine[0])
-            elif rail.categories:
-                self._choose_classes(memory, watched, rail, mine[0])
-            else:
-                self._note_value(memory, watched, rail, number, mine[0])
+        answered = False
+        for rail, answers in await self._asking.look(memory, watched, number, urgent):
+            answered |= any(not isinstance(answer, Unreadable) for answer in answers)
+            count(memory, watched, rail, number, answers)
         return answered
-
-    async def _read(self, asked: Sequence[Query], urgent: asyncio.Event) -> Sequence[Answer]:
-        """Return the answers, unless something urgent comes first: a rollback does not wait."""
-        reading = asyncio.ensure_future(self._metrics.read(asked))
-        calling = asyncio.ensure_future(urgent.wait())
-        await asyncio.wait({reading, calling}, return_when=asyncio.FIRST_COMPLETED)
-        calling.cancel()
-        if not reading.done():
-            reading.cancel()
-            raise InterruptedTurnError
-        return reading.result()
-
-    def _queries(
-        self, memory: Memory, watched: Watched, rail: Guardrail, number: int
-    ) -> list[Query] | Unusable:
-        """Return what is asked for a look: one query per proportion, or the one of a threshold."""
-        subject, at = watched.subject, watched.end_of(number)
-        if isinstance(subject, Unusable):
-            return subject
-        subject = subject.with_args(rail.args)
-        made: list[Query] = []
-        for counted, before in zip(rail.counted, self._baselines(memory, rail), strict=True):
-            previous = before.at if before else None
-            query = queries.proportion_query(
-                counted.proportion, rail.connection, subject, at, previous
-            )
-            if isinstance(query, Unusable):
-                return query
-            made.append(query)
-        if rail.mean:
-            last = memory.means.get(rail.name)
-            query = mean_query(rail.mean, rail.connection, subject, at, last.at if last else None)
-            return query if isinstance(query, Unusable) else [query]
-        if rail.categories and not made:
-            query = classes.query(rail.categories, rail.connection, subject, at)
-            return query if isinstance(query, Unusable) else [query]
-        if rail.threshold:
-            query = queries.value_query(rail.threshold.query, rail.connection, subject, at)
-            return query if isinstance(query, Unusable) else [query]
-        return made
-
-    def _baselines(self, memory: Memory, rail: Guardrail) -> tuple[Baseline | None, ...]:
-        return memory.baselines.get(rail.name, (None,) * len(rail.counted))
-
-    def _count(
-        self,
-        memory: Memory,
-        watched: Watched,
-        rail: Guardrail,
-        number: int,
-        answers: Sequence[Answer],
-    ) -> None:
-        """Count one look of all proportions of a metric, or of none of them.
-
-        What one of them gained while another could not be counted stays for the next look.
-        """
-        taken = [
-            take_look(before, answer, watched.end_of(number), watched.since, rail.by)
-            for before, answer in zip(self._baselines(memory, rail), answers, strict=True)
-        ]
-        counts = [one for one, _ in taken if not isinstance(one, NoLook)]
-        whole = len(counts) == len(taken)
-        memory.baselines[rail.name] = tuple(
-            after if whole or isinstance(one, NoLook) else before
-            for before, (one, after) in zip(self._baselines(memory, rail), taken, strict=True)
-        )
-        reasons = [one.reason for one, _ in taken if isinstance(one, NoLook)]
-        if reasons:
-            memory.reasons[rail.name] = reasons[0]
-            return
-        record = memory.ledger.proportions[rail.name]
-        looks = [
-            look_of(one, watched, number, part.record)
-            for one, part in zip(counts, record.parts, strict=True)
-        ]
-        if not looks[0].has_data:
-            memory.reasons[rail.name] = "no requests"
-            return
-        memory.newest[rail.name] = number
-        record = record.with_looks(looks, counts)
-        if rail.by:
-            record = record.with_segments(counts[0].segments)
-        memory.ledger = memory.ledger.with_proportion(rail.name, record)
-
-    def _count_mean(
-        self, memory: Memory, watched: Watched, rail: Guardrail, number: int, answer: Answer
-    ) -> None:
-        """Count one look of a mean."""
-        before = memory.means.get(rail.name)
-        said, after = take_mean_look(before, answer, watched.end_of(number), watched.since)
-        memory.means[rail.name] = after
-        look = None if isinstance(said, NoLook) else mean_look_of(said, watched, number)
-        if look is None or not look.has_data:
-            memory.reasons[rail.name] = said.reason if isinstance(said, NoLook) else "no requests"
-            return
-        memory.newest[rail.name] = number
-        record = memory.ledger.means[rail.name].with_look(look)
-        memory.ledger = memory.ledger.with_mean(rail.name, record)
-
-    def _choose_classes(
-        self, memory: Memory, watched: Watched, rail: Guardrail, answer: Answer
-    ) -> None:
-        """Fix the classes that are compared, from what stable has answered so far."""
-        if rail.categories is None or isinstance(answer, Unreadable):
-            memory.reasons[rail.name] = getattr(answer, "reason", "nothing was read yet")
-            return
-        names = classes.choose(rail.categories, answer)
-        if not names:
-            memory.reasons[rail.name] = "stable has not counted enough answers of any class"
-            return
-        record = ledger.empty_record(watched.spec, rail.of_classes(names))
-        memory.ledger = memory.ledger.with_proportion(rail.name, record)
-
-    def _note_value(
-        self, memory: Memory, watched: Watched, rail: Guardrail, number: int, answer: Answer
-    ) -> None:
-        if rail.threshold is None:
-            return
-        value = _single(answer)
-        record = memory.ledger.thresholds[rail.name]
-        record = record.with_look(number, watched.step, value, rail.threshold)
-        memory.ledger = memory.ledger.with_threshold(rail.name, record)
 
     def _sight(self, memory: Memory, watched: Watched, now: datetime, lag: timedelta) -> Sight:
         question = Question(
@@ -350,10 +168,3 @@ class Observer:
             index: (max(middle - past, zero), max(late - past, zero))
             for index, (middle, late) in memory.eta.items()
         }
-
-
-def _single(answer: Answer) -> float | None:
-    if isinstance(answer, Unreadable) or len(answer) != 1:
-        return None
-    value = answer[0].value
-    return value if math.isfinite(value) else None

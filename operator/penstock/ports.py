@@ -8,9 +8,12 @@ from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.api.v1alpha1.rollout_status import RolloutStatus
 from penstock.core.alerts import Alarm
 from penstock.core.destinations import Destination
+from penstock.core.figures import Figure
 from penstock.core.kinds import Key, Kind, Manifest
 from penstock.core.messages import Message
 from penstock.core.samples import Answer, Query, RangeQuery, Tracks
+
+TURN, STATUS = FAILING = ("turn", "status")
 
 
 class TransientError(Exception):
@@ -155,8 +158,8 @@ class Reports(Protocol):
         """Publish a Kubernetes event about a Rollout."""
         ...
 
-    def rollout(self, key: Key, facts: Mapping[str, Any]) -> None:
-        """Show the numbers of one Rollout as metrics."""
+    def rollout(self, key: Key, figures: Sequence[Figure]) -> None:
+        """Show these numbers of one Rollout as metrics, in place of those before."""
         ...
 
     def gone(self, key: Key) -> None:
@@ -167,6 +170,10 @@ class Reports(Protocol):
         """Note how long something took."""
         ...
 
-    def finished(self, key: Key, outcome: str, cause: str) -> None:
+    def failed(self, operation: str) -> None:
+        """Note that something failed: one of FAILING."""
+        ...
+
+    def finished(self, outcome: str, cause: str) -> None:
         """Note that a release has ended, and why in a word."""
         ...

@@ -16,7 +16,8 @@ from aiohttp import web
 
 from penstock.alarm_metrics import AlarmMetrics
 from penstock.api.configuration import AlertReceiver, ConfigurationError
-from penstock.core.alerts import Payload, PayloadError, read_payload
+from penstock.core.alert_payloads import PayloadError, read_payload
+from penstock.core.alerts import Payload
 from penstock.secret_files import SecretFileError, read_secret
 
 LOG = logging.getLogger("penstock")
@@ -60,7 +61,7 @@ class Receiver:
         """Listen.
 
         Raises:
-            ConfigurationError: The certificate cannot be used.
+            ConfigurationError: The certificate cannot be used, or the port is taken.
         """
         application = web.Application(client_max_size=MOST_BYTES)
         application.add_routes([web.post("/{path:.*}", self._take)])
@@ -70,7 +71,11 @@ class Receiver:
         if trust is not None:
             self._renewal = asyncio.create_task(self._renew(trust), name="alerts certificate")
         address = (settings.bind_address, settings.port)
-        await web.TCPSite(self._runner, *address, ssl_context=trust).start()
+        try:
+            await web.TCPSite(self._runner, *address, ssl_context=trust).start()
+        except OSError as error:
+            text = f"alertReceiver: cannot listen on {address[0]} port {address[1]}: {error}"
+            raise ConfigurationError((text,)) from error
 
     async def stop(self) -> None:
         """Take no more: what comes meanwhile is to be sent again."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 
 from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.api.v1alpha1.rollout_status import RolloutStatus
+from penstock.core import figures
 from penstock.core.facts import Problem
 from penstock.core.kinds import (
     DESTINATION_RULE,
@@ -25,7 +25,7 @@ from penstock.core.rollout import invalid, news
 from penstock.core.rollout.decide import Decision, decide
 from penstock.effects import Effects
 from penstock.gatherer import Gatherer
-from penstock.ports import ConflictError, Notices, Reports, TransientError
+from penstock.ports import STATUS, ConflictError, Notices, Reports, TransientError
 from penstock.releases import Releases
 from penstock.watched import Haste
 from penstock.world import World
@@ -92,6 +92,7 @@ class Reconciler:
         if news.essence(refused) != news.essence(status):
             body = await self.effects.status(body, refused)
         await self.effects.finalizer(body, False)
+        self.reports.rollout(key_of(body), figures.of_status(refused, self.clock()))
 
     async def _apply(self, world: World, decision: Decision, now: datetime) -> timedelta | None:
         before, after = world.status, decision.status
@@ -126,6 +127,7 @@ class Reconciler:
         except ConflictError:
             raise
         except TransientError:
+            self.reports.failed(STATUS)
             await self._save_users(world, after, now)
             raise
         self._checkpoints[world.key] = now
@@ -152,7 +154,7 @@ class Reconciler:
             self.gatherer.sighting.forget(world.key.namespace, watched.release)
         if await self.releases.outcome(world, after) and after.ended is not None:
             self.gatherer.sighting.forget(world.key.namespace, after.ended.release)
-            self.reports.finished(world.key, after.ended.outcome, after.ended.cause)
+            self.reports.finished(after.ended.outcome, after.ended.cause)
             await self.releases.prune(world)
 
     def _tell(self, world: World, before: RolloutStatus, after: RolloutStatus) -> None:
@@ -179,21 +181,10 @@ class Reconciler:
             self.interests.setdefault((kind, key), set()).add(world.key)
 
     def _report(self, world: World, decision: Decision, now: datetime) -> None:
-        status = decision.status
-        evidence = []
-        for opinion in world.sight.opinions if world.sight and world.status.candidate else ():
-            if opinion.rail.compares:
-                name = opinion.rail.name
-                evidence.append((name, "worse", opinion.log_worse / math.log(10)))
-                evidence.append((name, "safe", opinion.log_safe / math.log(10)))
-        facts = {
-            "weight": status.traffic.weight,
-            "phase": status.phase,
-            "verdict": world.seen.analysis.verdict if status.candidate else "",
-            "evidence": evidence,
-            "at": now.timestamp(),
-        }
-        self.reports.rollout(world.key, facts)
+        shown = figures.of_status(decision.status, now)
+        if world.sight is not None and world.status.candidate is not None:
+            shown += figures.of_evidence(world.rules, world.status, world.sight.opinions)
+        self.reports.rollout(world.key, shown)
 
     def forget(self, key: Key) -> None:
         """Drop what is remembered of a Rollout that is gone."""

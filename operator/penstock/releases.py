@@ -1,11 +1,13 @@
 """The Release: made at the start, given the counts at checkpoints, its outcome at the end."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from penstock.api.v1alpha1 import API_VERSION
 from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.api.v1alpha1.rollout_status import Candidate, Ended, RolloutStatus
+from penstock.core.instants import looks_from
 from penstock.core.kinds import RELEASE, ROLLOUT, Key, Manifest, key_of
 from penstock.core.traffic.target import MANAGED_BY, MANAGER, ROLLOUT_LABEL
 from penstock.gatherer import FINALIZER
@@ -127,11 +129,18 @@ def _release(world: World, candidate: Candidate, stable: str) -> Manifest:
             "rollout": meta["name"],
             "version": candidate.version,
             "stable": stable,
-            "startedAt": candidate.since.isoformat().replace("+00:00", "Z"),
+            "startedAt": _time(candidate.since),
+            "looksFrom": _time(
+                looks_from(candidate.since, world.spec.analysis.interval, str(world.key))
+            ),
             "snapshot": world.body["spec"],
             "templates": templates,
         },
     }
+
+
+def _time(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
 
 
 def _dump(status: RolloutStatus, name: str) -> Any:  # noqa: ANN401
@@ -142,7 +151,7 @@ def _ending(ended: Ended, status: RolloutStatus) -> dict[str, Any]:
     return {
         "outcome": ended.outcome,
         "message": ended.message,
-        "finishedAt": ended.at.isoformat().replace("+00:00", "Z"),
+        "finishedAt": _time(ended.at),
         "steps": _dump(status, "steps"),
         "metrics": _dump(status, "analysis").get("metrics", []),
         "commands": _dump(status, "commands"),

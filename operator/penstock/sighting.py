@@ -88,7 +88,8 @@ class Sighting:
         versions = release["spec"]["version"], release["spec"]["stable"]
         facts = [world.seen.pods.get(version, NO_PODS) for version in versions]
         propagation = self.propagation
-        started = datetime.fromisoformat(release["spec"]["startedAt"])
+        spec = release["spec"]
+        started = datetime.fromisoformat(spec.get("looksFrom") or spec["startedAt"])
         step, mirrored = _step_in_force(status, route), _is_mirrored(status)
         return Watched(
             release=phases.key(release["metadata"]["name"], mirrored),

@@ -27,7 +27,7 @@ class Watched:
 
     Attributes:
         release: Name of the release, and of the phase that is judged (`core.phases`).
-        started: Its start; looks end at this time plus whole intervals.
+        started: Where its looks are counted from; they end at this time plus whole intervals.
         spec: The spec that it runs on.
         rails: Its guardrails.
         steps: Its steps.

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from penstock.adapters import alertmanager
 from penstock.adapters.alertmanager import Polls
 from penstock.alarm_metrics import AlarmMetrics
-from penstock.api.configuration import Connection
+from penstock.api.connections import Connection
 from tests.bed.pki import Authority
 from tests.core.test_alerts import NOW, gettable
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from penstock.adapters.prometheus import Prometheus
-from penstock.api.configuration import Connection
+from penstock.api.connections import Connection
 from penstock.core.samples import Query, Sample, Unreadable
 from tests.bed.pki import Authority
 

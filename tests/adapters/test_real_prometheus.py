@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from penstock.adapters.prometheus import Prometheus
-from penstock.api.configuration import Connection
+from penstock.api.connections import Connection
 from penstock.api.v1alpha1.metric_template import MetricTemplateSpec, Proportion
 from penstock.core.counters import LookCounts, take_look
 from penstock.core.looks import Counts

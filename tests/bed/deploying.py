@@ -120,6 +120,7 @@ class Workloads(Objects):
         classes: Mapping[str, float] | None = None,
         value: float = 0.0,
         shards: int = 0,
+        disagree: float = 0.0,
     ) -> None:
         """Make all Pods of a version, now and later, behave like this and in no other way.
 
@@ -134,6 +135,7 @@ class Workloads(Objects):
             ready: False makes the Pods not ready, so they leave the mesh.
             classes: Shares of the classes in its counter predictions_total.
             value: Mean of what an answer is worth, in app_value_sum, _count and _squares.
+            disagree: Share of requests, in shadow_answers_total, on which it differs from live.
             shards: Number of series per Pod that app_requests_total is spread over by the label
                 shard; 0: one, without that label.
         """
@@ -148,5 +150,6 @@ class Workloads(Objects):
             "classes": dict(classes or {}),
             "value": value,
             "shards": shards,
+            "disagree": disagree,
         }
         self.cluster.tell_backends(self.namespace, version, behaviour)

@@ -15,7 +15,7 @@ import yaml
 from tests.bed.control_plane import Folders
 from tests.bed.processes import BedError, Child, free_port
 
-_TARGETS = ("edges.json", "backends.json", "sidecars.json")
+_TARGETS = ("edges.json", "backends.json", "sidecars.json", "operators.json")
 _CONFIG = Path(__file__).parent / "config" / "prometheus.yaml"
 
 
@@ -63,7 +63,6 @@ class Prometheus(PrometheusClient):
         self._rules = folder / "rules"
         self._rules.mkdir(parents=True)
         self.targets: Path = first.targets if first else folder
-        self._edges = self.targets / "edges.json"
         for file in () if first else _TARGETS:
             (folder / file).write_text("[]")
         (folder / "prometheus.yaml").write_text(_config(alertmanager, self.targets, replica))
@@ -132,9 +131,17 @@ class Prometheus(PrometheusClient):
 
     def scrape_edges(self, targets: Sequence[str]) -> None:
         """Scrape these edge routers from now on."""
-        partial = self._edges.with_suffix(".new")
+        self._scrape("edges.json", targets)
+
+    def scrape_operators(self, targets: Sequence[str]) -> None:
+        """Scrape these operators from now on, `host:port` each."""
+        self._scrape("operators.json", targets)
+
+    def _scrape(self, name: str, targets: Sequence[str]) -> None:
+        file = self.targets / name
+        partial = file.with_suffix(".new")
         partial.write_text(json.dumps([{"targets": list(targets)}]))
-        partial.rename(self._edges)
+        partial.rename(file)
 
     def stop(self) -> None:
         super().stop()

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.core import alerts
-from penstock.core.alerts import NEVER, Book, Payload, PayloadError, read_alerts, read_payload
+from penstock.core.alert_payloads import PayloadError, read_alerts, read_payload
+from penstock.core.alerts import NEVER, Book, Payload
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 KEEP = timedelta(hours=5)

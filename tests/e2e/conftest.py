@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.bed.place import Place
 
 MANIFESTS = REPOSITORY / "manifests" / "testbed"
-CONFIG = {"gates": {"allow": ["127.0.0.1"]}}
+CONFIG = {"gates": {"allow": ["127.0.0.1"]}, "notifications": {"allow": ["127.0.0.1"]}}
 
 
 STAGE = ("deploy", "load", "behave", "envoy")

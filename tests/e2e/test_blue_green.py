@@ -42,7 +42,7 @@ def test_a_preview_for_some_a_job_an_approval_then_all_at_once_and_undo_is_insta
     assert versions(bed, play) == {"v2"}
     play.command("undo=fraud-1#back")
     play.await_phase("RolledBack")
-    assert play.weights() == [0, 100, 0]
+    play.place.wait(lambda: play.weights() == [0, 100, 0], 10, "undone")
     assert versions(bed, play, cookies={"group": "beta"}) == {"v1"}
     play.assert_clean()
 
@@ -60,7 +60,7 @@ def test_a_threshold_that_is_bad_after_the_switch_undoes_it(stage, bed):
     play.place.behave("v2", errors=0.9)
     play.await_phase("RolledBack")
     assert play.stable == "v1"
-    assert play.weights() == [0, 100, 0]
+    play.place.wait(lambda: play.weights() == [0, 100, 0], 10, "undone")
     play.assert_clean()
 
 

@@ -1,5 +1,6 @@
 """End-to-end: the policies of the manifests, with real users on the real API server."""
 
+import dataclasses
 import itertools
 import json
 import re
@@ -8,7 +9,10 @@ import time
 import pytest
 import yaml
 
+from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.core.rollout.commands import VERBS
+from penstock.core.traffic import envoy_filter
+from penstock.core.traffic.target import target_of
 from tests.bed.operator import REPOSITORY
 from tests.e2e import stage as stages
 
@@ -22,6 +26,8 @@ AUTHOR = "dora"
 APPROVER = "ann"
 ON_DUTY = "bob"
 ADMIN = "eve"
+OPERATOR = "system:serviceaccount:penstock-system:penstock"
+AS_OPERATOR = ["--as", OPERATOR]
 FORBIDDEN_OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "0"}
 
 WRITES = {
@@ -65,9 +71,9 @@ def policies(bed, _operator, tmp_path_factory):
         bed.api.delete(manifest["kind"], manifest["metadata"]["name"])
 
 
-def grant(place, user, *rules, role=None):
+def grant(place, user, *rules, role=None, name=None):
     """Bind a user to a Role with these rules, or to a ClusterRole."""
-    name = f"{user}-{role or len(place.objects('role'))}"
+    name = name or f"{user}-{role or len(place.objects('role'))}"
     if not role:
         place.apply(
             {
@@ -407,8 +413,7 @@ def test_only_the_operator_writes_status_and_releases(guarded, operator):
 
 
 def test_a_release_may_be_labelled_and_deleted_by_who_has_the_right_but_not_rewritten(guarded):
-    as_operator = ["--as", "system:serviceaccount:penstock-system:penstock"]
-    guarded.kubectl(*as_operator, "create", "-f", "-", input=json.dumps(release()))
+    guarded.kubectl(*AS_OPERATOR, "create", "-f", "-", input=json.dumps(release()))
     change = ["patch", "releases.penstock.dev", "fraud-9", "--type=merge", "-p"]
     outcome = {"status": {"outcome": "Promoted"}}
     for content, more in (({"spec": {"version": "v3"}}, ()), (outcome, ("--subresource=status",))):
@@ -419,6 +424,60 @@ def test_a_release_may_be_labelled_and_deleted_by_who_has_the_right_but_not_rewr
     refused = guarded.kubectl_as(CAROL, "delete", "releases.penstock.dev", "fraud-9", check=False)
     assert "forbidden" in refused.stderr
     guarded.kubectl_as(ADMIN, "delete", "releases.penstock.dev", "fraud-9")
+
+
+# The operator's own routes and filters
+
+
+def virtual_service(route, name="mine"):
+    host = {"destination": {"host": "fraud"}}
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": name},
+        "spec": {"hosts": [f"{name}.example.com"], "http": [{"name": route, "route": [host]}]},
+    }
+
+
+def test_nobody_else_gives_a_route_a_name_that_an_envoy_filter_of_ours_matches(guarded):
+    taken = virtual_service(f"root-penstock-{guarded.namespace}-fraud")
+    refusal = "an http route may not be named root-penstock-"
+    guarded.wait(lambda: refusal in create(guarded, AUTHOR, taken).stderr, 10, "policy")
+    assert_refused(create(guarded, AUTHOR, taken), "routes", refusal)
+    assert_passed(create(guarded, AUTHOR, virtual_service("main")))
+    guarded.kubectl(*AS_OPERATOR, "create", "-f", "-", input=json.dumps(taken))
+    weight = json.dumps({"metadata": {"labels": {"team": "a"}}})
+    change = ["patch", "virtualservice", "mine", "--type=merge", "-p", weight]
+    assert_passed(guarded.kubectl_as(ADMIN, *change, check=False))
+
+
+def test_the_operators_envoy_filters_are_hash_policies_of_its_own_routes(guarded):
+    rule = {
+        "apiGroups": ["networking.istio.io"],
+        "resources": ["envoyfilters"],
+        "verbs": ["create", "delete"],
+    }
+    grant(guarded, OPERATOR, rule, name="filters")
+    spec = RolloutSpec.model_validate(stages.rollout()["spec"])
+    target = target_of(guarded.namespace, "fraud", "0", spec, ("cluster.local", guarded.namespace))
+    target = dataclasses.replace(target, sticky_header="x-user")
+    ours = envoy_filter.manifest(target, "fraud-1", [target.route_name])
+    attempt = [*AS_OPERATOR, "create", "--dry-run=server", "-f", "-"]
+
+    def refused(**changes):
+        text = json.dumps(ours)
+        for before, after in changes.values():
+            assert before in text
+            text = text.replace(before, after)
+        return guarded.kubectl(*attempt, input=text, check=False)
+
+    other = ('"name": "penstock-', '"name": "other-')
+    guarded.wait(lambda: "penstock-filters" in refused(name=other).stderr, 10, "policy")
+    assert_passed(guarded.kubectl(*attempt, input=json.dumps(ours), check=False))
+    assert_refused(refused(kind=('"HTTP_ROUTE"', '"HTTP_FILTER"')), "filters", "routes of its own")
+    assert_refused(refused(way=('"MERGE"', '"REPLACE"')), "filters", "routes of its own")
+    more = ('"hash_policy"', '"cluster": "attacker", "hash_policy"')
+    assert_refused(refused(value=more), "filters", "nothing but the hash policy")
 
 
 # The policies themselves
@@ -440,16 +499,19 @@ def test_the_settings_in_the_docs_reach_the_policies(bed, tmp_path):
         overlay[field] = [f"{up(tmp_path)}{REPOSITORY}/{path}" for path in overlay[field]]
     made = {m["metadata"]["name"]: m["spec"] for m in kustomized(bed, tmp_path, overlay)
             if m["kind"] == "ValidatingAdmissionPolicy"}  # fmt: skip
-    operator = made["penstock-records"]["matchConditions"][0]
-    assert operator["name"] == "not-the-operator"
-    assert "'system:serviceaccount:delivery:penstock'" in operator["expression"]
+    operator = "'system:serviceaccount:delivery:penstock'"
+    named = {name for name in made if OPERATOR in json.dumps(made[name])}
+    assert not named, "there is still the operator's usual name"
+    for name, condition in (("records", "!="), ("routes", "!="), ("filters", "==")):
+        expression = made[f"penstock-{name}"]["matchConditions"][0]["expression"]
+        assert expression == f"request.userInfo.username {condition} {operator}"
     domain = {"name": "clusterDomain", "expression": "'example.internal'"}
     assert made["penstock-hosts"]["variables"][0] == domain
 
 
 def test_the_api_server_finds_nothing_wrong_with_the_types_in_the_policies(policies, bed):
     checked = [m for m in policies if m["kind"] == "ValidatingAdmissionPolicy"]
-    assert len(checked) == 4
+    assert len(checked) == 6
     for policy in checked:
         assert warnings(bed, policy["metadata"]["name"]) == []
         assert warnings_of_all(bed, policy["spec"]) == []

@@ -8,6 +8,12 @@ pytestmark = pytest.mark.bed
 ERRORS = {"template": "istio-errors", "maxIncrease": 100, "slack": 1}
 LATENCY = {"template": "istio-latency", "edges": [250], "maxIncrease": 100, "slack": 2}
 DRIFT = {"template": "prediction-drift", "maxIncrease": 50, "maxDecrease": 50, "slack": 2}
+OF = 'increase(shadow_answers_total{namespace="$namespace",version="$version"'
+AGREEMENT = {
+    "name": "agreement",
+    "value": {"query": f'sum({OF},agrees="false"}}[10s])) / sum({OF}}}[10s]))', "max": 0.02},
+}
+AGREEMENT["value"]["for"] = "3s"
 
 
 def shadow(*metrics, **form):
@@ -68,3 +74,12 @@ def test_a_mirror_before_the_first_weight_is_judged_and_ends_with_it(stage):
     (release,) = play.place.objects("release")
     assert set(release["status"]["records"]) == {"mirror/istio-errors", "istio-errors"}
     play.assert_clean()
+
+
+def test_a_shadow_that_too_often_disagrees_with_live_is_refused(stage):
+    play = stage(shadow(ERRORS, AGREEMENT, bake="1h", deadline="2h"), inbound=True)
+    play.place.behave("v2", disagree=0.3)
+    play.release("v2")
+    play.await_phase("RolledBack")
+    assert "agreement: 0.3" in play.status["refused"][0]["message"]
+    assert served(play) == {"v1"}

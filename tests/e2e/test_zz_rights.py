@@ -8,7 +8,7 @@ import yaml
 from tests.bed.operator import REPOSITORY
 
 pytestmark = [pytest.mark.bed, pytest.mark.needs("audit")]
-FILES = ("base/rbac.yaml", "components/sticky/rbac.yaml")
+FILES = ("base/rbac.yaml", "components/sticky/rbac.yaml", "../examples/notifications.yaml")
 HERE = Path(__file__).parent
 
 

@@ -17,8 +17,9 @@ from datetime import datetime, timedelta
 import aiohttp
 
 from penstock.alarm_metrics import AlarmMetrics
-from penstock.api.configuration import Connection
-from penstock.core.alerts import Alarm, PayloadError, read_alerts
+from penstock.api.connections import Connection
+from penstock.core.alert_payloads import PayloadError, read_alerts
+from penstock.core.alerts import Alarm
 from penstock.secret_files import SecretFileError, read_secret
 
 LOG = logging.getLogger("penstock")

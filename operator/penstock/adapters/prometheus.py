@@ -11,7 +11,7 @@ from typing import Any
 
 from penstock.adapters.batches import Batches
 from penstock.adapters.sessions import RefusedError, client_of, is_late, reason_of, too_many
-from penstock.api.configuration import Connection
+from penstock.api.connections import Connection
 from penstock.core.samples import Answer, Query, RangeQuery, Sample, Track, Tracks, Unreadable
 
 AT_ONCE = 8

@@ -14,7 +14,7 @@ import requests
 import urllib3
 from prometheus_api_client.prometheus_connect import PrometheusConnect
 
-from penstock.api.configuration import Auth, Connection
+from penstock.api.connections import Auth, Connection
 
 _MOST_TEXT = 300
 _MOST_LEFT_ALONE = 60.0

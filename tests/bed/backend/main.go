@@ -24,7 +24,8 @@ import (
 // Behaviour is what the admin endpoint sets: shares lie in 0..1, times are milliseconds.
 // JitterMS is the mean of an exponential share of the latency. Classes are the shares of what a
 // model predicts; Value is the mean of what an answer is worth (exponential). Shards is the number
-// of series that the counter of requests is spread over.
+// of series that the counter of requests is spread over. Disagree is the share of requests on which
+// the answer is not the one that another version gave, for a backend that compares them.
 type Behaviour struct {
 	Errors   float64 `json:"errors"`
 	Status   int     `json:"status"`
@@ -37,6 +38,8 @@ type Behaviour struct {
 	Value   float64            `json:"value"`
 
 	Shards int `json:"shards"`
+
+	Disagree float64 `json:"disagree"`
 }
 
 // counted is one series of the counter of requests; shard is -1 without shards.
@@ -50,6 +53,7 @@ type backend struct {
 	answered     map[counted]int
 	predicted    map[string]int
 	value        struct{ count, sum, squares float64 }
+	agreed       map[bool]int
 }
 
 func main() {
@@ -62,7 +66,7 @@ func main() {
 	behaviour := flag.String("behaviour", "{}", "behaviour at the start, JSON")
 	flag.Parse()
 
-	b := &backend{version: *version, pod: *pod, started: time.Now(), answered: map[counted]int{}, predicted: map[string]int{}}
+	b := &backend{version: *version, pod: *pod, started: time.Now(), answered: map[counted]int{}, predicted: map[string]int{}, agreed: map[bool]int{}}
 	if err := b.set([]byte(*behaviour)); err != nil {
 		fail(err)
 	}
@@ -169,6 +173,9 @@ func (b *backend) count(status int, behaviour *Behaviour) {
 	if class := drawn(behaviour.Classes); class != "" {
 		b.predicted[class]++
 	}
+	if behaviour.Disagree > 0 {
+		b.agreed[rand.Float64() >= behaviour.Disagree]++
+	}
 	if behaviour.Value > 0 {
 		value := rand.ExpFloat64() * behaviour.Value
 		b.value.count++
@@ -228,6 +235,11 @@ func (b *backend) metrics(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "# TYPE predictions_total counter")
 	for _, class := range sorted(b.predicted) {
 		fmt.Fprintf(w, "predictions_total{version=%q,class=%q} %d\n", b.version, class, b.predicted[class])
+	}
+	for _, agrees := range []bool{true, false} {
+		if b.agreed[agrees] > 0 {
+			fmt.Fprintf(w, "shadow_answers_total{version=%q,agrees=\"%t\"} %d\n", b.version, agrees, b.agreed[agrees])
+		}
 	}
 	if b.value.count > 0 {
 		fmt.Fprintf(w, "app_value_count{version=%q} %g\n", b.version, b.value.count)

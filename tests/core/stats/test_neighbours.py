@@ -7,9 +7,9 @@ from penstock.core.stats import neighbours
 from penstock.core.stats.contrasts import Arm
 
 
-def arms(looks=4000, counts=(5, 90), slow=0.0, seed=1):
+def arms(looks=4000, counts=(5, 90), slow=0.0, common=0.0, seed=1):
     generator = np.random.default_rng(seed)
-    level = 1 + slow * np.sin(np.arange(looks) / 300)
+    level = 1 + slow * np.sin(np.arange(looks) / 300) + common * generator.normal(size=looks)
     for count, scale in zip(counts, (1.0, 2.0), strict=True):
         number = generator.poisson(count, looks).astype(float)
         yield Arm(number, number * level + scale * generator.normal(size=looks) * number**0.5)
@@ -23,6 +23,13 @@ def test_neighbours_tell_the_variance_of_one_answer_of_each_arm():
 def test_slow_changes_that_both_have_in_common_do_not_matter():
     plain, slow = (neighbours.after_each(*arms(slow=each))[-1] for each in (0.0, 0.5))
     np.testing.assert_allclose(*map(neighbours.variances, (plain, slow)), rtol=0.01)
+
+
+def test_what_both_arms_have_in_common_from_look_to_look_is_taken_out():
+    known = neighbours.after_each(*arms(60, counts=(50, 950), common=0.5))[-1]
+    left, seen = neighbours.variances(known), known[1:3] / known[0]
+    assert seen[1] > 100
+    assert left[1] < seen[1] / 4
 
 
 @given(st.integers(0, 30), st.integers(0, 9))

@@ -30,7 +30,12 @@ class ReleaseSpec(ApiModel):
     rollout: str = Field(description="Name of the Rollout.")
     version: str = Field(description="The version that is released.")
     stable: str = Field(description="The version it is compared with.")
-    started_at: datetime = Field(description="Start; looks end at this time plus whole intervals.")
+    started_at: datetime = Field(description="Start.")
+    looks_from: datetime | None = Field(
+        default=None,
+        description="Looks end at this time plus whole intervals: the last instant up to the start "
+        "that releases with the same interval share. Without it: startedAt.",
+    )
     snapshot: dict[str, Any] = Field(
         description="The Rollout's spec as it was at the start.",
         json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},

@@ -48,7 +48,7 @@ RouteName = Annotated[str, Field(min_length=1, max_length=253)]
 SniHost = Annotated[
     str, Field(pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)
 ]
-PortNumber = Annotated[int, Field(ge=1, le=65535)]
+PortNumber = Annotated[int, Field(ge=1, le=65535, description="Port, a number.")]
 
 
 class Existing(ApiModel):
@@ -90,6 +90,13 @@ class Existing(ApiModel):
             *(("tls", host) for host in self.tls or ()),
             *(("tcp", port) for port in self.tcp or ()),
         )
+
+    @property
+    def words(self) -> str:
+        """Return which routes are chosen, for a sentence."""
+        kinds = dict.fromkeys(kind for kind, _ in self.chosen)
+        listed = {k: ", ".join(str(one) for kind, one in self.chosen if kind == k) for k in kinds}
+        return " and ".join(f"{kind} route {names}" for kind, names in listed.items())
 
 
 class Route(ApiModel):

@@ -65,7 +65,7 @@ def asked(looks: SideLooks, folded: Late, index: int, number: int) -> Late:
     place = np.searchsorted(looks.number, after, "right")
     rows = (after >= looks.folded) & (place <= index)
     after, place = after[rows], place[rows]
-    columns = after, looks.first_weights[place], looks.past[place], since.numbers()[index - place]
+    columns = after, looks.first_weights[place], looks.past(place), since.numbers()[index - place]
     fresh = np.column_stack(columns)
     found = Late.of_numbers(
         np.concatenate((_renewed(looks, folded, since.at(index), number), fresh))
@@ -91,7 +91,7 @@ def windows(looks: SideLooks) -> Iterator[tuple[Places, Rows, Late]]:
             one, other = (_part(arm, rows, there) for arm in looks.arms)
             sums = Sums.after_each(one, other, looks.between, Border(looks.border[rows]))
             sums = sums.knowing(looks.scaled_answers[rows])
-            fixed = np.column_stack((after, looks.first_weights[first], looks.past[first]))
+            fixed = np.column_stack((after, looks.first_weights[first], looks.past(first)))
             columns = np.broadcast_to(fixed.T[..., None], (4, *rows.shape))
             yield rows, there, Late(columns[0], columns[1], columns[2], columns[3], sums)
 

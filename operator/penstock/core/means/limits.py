@@ -12,7 +12,7 @@ from penstock.core.means.weighing import tolerated
 from penstock.core.terms import Calibration, Terms
 
 ENOUGH_ANSWERS = 30
-"""Answers of an arm per look from which on skewed values without squares do little harm."""
+"""Answers of an arm per look from which on sums of squares make little difference."""
 
 
 def limits(terms: Terms, table: MeanTable, step: int) -> tuple[Note, ...]:
@@ -60,7 +60,8 @@ def _skewed(table: MeanTable) -> tuple[Note, ...]:
     if not unknown.any() or np.median(answers) >= ENOUGH_ANSWERS:
         return ()
     text = (
-        f"a look has {np.median(answers):.0f} answers and sumOfSquares is not given: where few "
-        "answers make most of the sum the rates of errors are not guaranteed"
+        f"a look has {np.median(answers):.0f} answers and sumOfSquares is not given: how much "
+        "answers vary is told by neighbouring looks, which may take longer; export the sum of "
+        "their squares, and name it in the MetricTemplate"
     )
     return (Note(NoteKind.FEW_EVENTS, text),)

@@ -72,11 +72,10 @@ class SideLooks:
         upcoming = np.minimum.accumulate(places[::-1])[::-1]
         return np.append(weight, 0.0)[upcoming]
 
-    @cached_property
-    def past(self) -> Floats:
-        """What all looks before each one tell, the numbers of `means.Past`, shape (looks, 2)."""
-        before = np.concatenate((self.whole.numbers()[None], self.total.numbers()[:-1]))
-        sums = Sums.of_numbers(before)
+    def past(self, places: NDArray[np.int64]) -> Floats:
+        """Return what all looks before some tell, the numbers of `means.Past`, (places, 2)."""
+        before = np.concatenate((self.whole.numbers()[None], self.total.numbers()))
+        sums = Sums.of_numbers(before[places])
         seen, telling = means.spread(sums, EQUAL)
         freedom = np.maximum(sums.looks - 1, 1.0)
         return np.stack((freedom, seen / freedom), -1) * telling[:, None]

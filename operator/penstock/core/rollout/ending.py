@@ -16,6 +16,7 @@ from penstock.api.v1alpha1.rollout_status import (
 )
 from penstock.core import plan
 from penstock.core.rollout.turn import Turn
+from penstock.core.verdict import Verdict
 
 WORSE, NOT_READY, NO_DATA, INCONCLUSIVE = "Worse", "NotReady", "NoData", "Inconclusive"
 GATE_FAILED = "GateFailed"
@@ -27,6 +28,16 @@ OUTCOMES = {
     SUPERSEDED: Outcome.SUPERSEDED,
     DELETED: Outcome.DELETED,
 }
+CAUSES = {
+    Outcome.PROMOTED: ("Proven", "Commanded", RETURNED),
+    Outcome.OBSERVED: tuple(Verdict),
+    Outcome.ROLLED_BACK: (
+        WORSE, NOT_READY, NO_DATA, INCONCLUSIVE, GATE_FAILED, CONTESTED, "Alert"
+    ),
+    **{outcome: (cause,) for cause, outcome in OUTCOMES.items()},
+}  # fmt: skip
+"""Why releases end, by outcome."""
+
 NOT_REFUSED = (REVERTED, SUPERSEDED, DELETED)
 
 

@@ -34,9 +34,7 @@ class Turn:
         if not theirs or self.seen.route.exists:
             return ""
         found = ", or ".join(
-            f"VirtualService {one.virtual_service} or its "
-            + ", ".join(f"{protocol} route {choice}" for protocol, choice in one.chosen)
-            for one in theirs
+            f"VirtualService {one.virtual_service} or its {one.words}" for one in theirs
         )
         return f"{found} is gone: restore it, or say abort"
 
