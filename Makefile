@@ -13,7 +13,7 @@ PYTEST := $(RUN) -m pytest
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help setup bed demo test test-unit test-kind check bench bench-evidence soak crds picture clean
+.PHONY: help setup bed demo test test-unit test-kind check bench bench-evidence soak crds dashboards picture clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -69,6 +69,9 @@ soak: bed ## Releases with the default settings (long)
 crds: setup ## Write crds/ and docs/configuration.md from the models
 	@$(RUN) -m penstock.api.crd crds
 	@$(RUN) -m penstock.api.configuration > docs/configuration.md
+
+dashboards: setup ## Write the Grafana dashboards and docs/metrics-of-the-operator.md
+	@$(RUN) -m tests.observability
 
 picture: bed ## Draw the pictures of the documents, from real runs
 	@$(RUN) -m tests.picture docs/release.png

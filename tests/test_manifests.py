@@ -23,6 +23,10 @@ def rendered(bed, folder):
     return [m for m in yaml.safe_load_all(bed.kubectl("kustomize", str(folder)).stdout) if m]
 
 
+def _labels(manifest):
+    return manifest["metadata"].get("labels", {})
+
+
 def of_kind(manifests, kind):
     return [m for m in manifests if m["kind"] == kind]
 
@@ -42,11 +46,17 @@ def test_the_components_can_be_added(bed, tmp_path):
     here = MANIFESTS.relative_to("/").parts
     up = "/".join([".."] * len(tmp_path.relative_to("/").parts))
     base = "/".join([up, *here])
-    components = ", ".join(f"{base}/components/{name}" for name in ("sticky", "podmonitor"))
+    names = ("sticky", "podmonitor", "prometheus-rules", "dashboards")
+    components = ", ".join(f"{base}/components/{name}" for name in names)
     text = OVERLAY.format(base=f"{base}/base", components=components)
     (tmp_path / "kustomization.yaml").write_text(text)
     made = rendered(bed, tmp_path)
     assert [m["metadata"]["name"] for m in of_kind(made, "PodMonitor")] == ["penstock"]
+    assert [m["metadata"]["name"] for m in of_kind(made, "PrometheusRule")] == ["penstock"]
+    boards = [m for m in of_kind(made, "ConfigMap") if "grafana_dashboard" in _labels(m)]
+    assert [set(m["data"]) for m in boards] == [{"all-releases.json", "one-release.json"}]
+    assert {_labels(m)["grafana_dashboard"] for m in boards} == {"1"}
+    assert all(json.loads(text)["panels"] for m in boards for text in m["data"].values())
     assert [m["metadata"]["name"] for m in of_kind(made, "Role")] == ["penstock-sticky"]
 
 

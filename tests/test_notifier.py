@@ -16,6 +16,8 @@ from penstock.notifier import Notifier
 from penstock.ports import ForbiddenError, TransientError, UndeliveredError
 from tests.core.rollout.builders import NOW, RELEASE, idle, in_flight, promoted, spec
 from tests.core.test_notifications import ROLLOUT
+from tests.fakes import refuse
+from tests.test_reconciler import LADDER, Stage
 
 PROMOTED = promoted(ended=Ended(release=RELEASE, outcome="Promoted", message="v2 serves", at=NOW))
 DOWN = UndeliveredError("answer", "answered 503")
@@ -70,7 +72,7 @@ class Office:
         self.taken.append((name, message.data["event"]))
 
     def event(self, rollout, *, warning, reason, message):
-        assert rollout["metadata"]["uid"] == "u-1"
+        assert rollout["metadata"]["uid"]
         self.events.append((warning, reason, message))
 
     def heed(self, status, *names, kind="Webhook", rollout=ROLLOUT, **more):
@@ -294,3 +296,34 @@ async def test_at_the_end_what_waits_gets_a_last_moment(office, monkeypatch):
     await office.notifier.stop()
     assert office.taken == [("b", "Promoted")]
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("notify")]
+
+
+# In the turns of the operator
+
+
+async def test_a_turn_shows_each_status_that_was_written_and_none_that_was_not():
+    stage = Stage()
+    await stage.begin()
+    await stage.at(5)
+    stage.cluster.before = refuse("status Rollout")
+    stage.metrics.bad_from = stage.clock.now
+    await stage.settle()
+    assert {str(status.phase) for _, status in stage.notices.heeded} == {"Idle", "Progressing"}
+    stage.cluster.before = None
+    await stage.run(lambda: stage.phase == "RolledBack")
+    key, status = stage.notices.heeded[-1]
+    assert (key, str(status.phase)) == (KEY, "RolledBack")
+    stage.reconciler.forget(KEY)
+    assert stage.notices.forgotten == [KEY]
+
+
+async def test_a_release_with_a_notifier_that_always_fails_is_the_same(office):
+    stage = Stage(notifications=[{"type": "Slack", "secretRef": {"name": "a"}}])
+    stage.reconciler.notices = office.notifier
+    office.secrets.known["a"] = RuntimeError("odd")
+    office.notifier.clock = stage.clock
+    await stage.begin()
+    await stage.run(lambda: stage.phase == "Promoted")
+    await office.settle()
+    assert stage.weights == LADDER
+    assert office.metric("failed_total", type="Slack", reason="unknown") >= 1

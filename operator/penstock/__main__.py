@@ -86,6 +86,8 @@ async def _configure_client() -> client.Configuration:
     except ConfigException:
         await config.load_kube_config(client_configuration=result)  # type: ignore[no-untyped-call]
     result.connection_pool_maxsize = CONNECTIONS
+    # Else it reads ~/.netrc at every request, in the loop.
+    result.client_session_kwargs = {"trust_env": False}
     return result
 
 
@@ -96,7 +98,7 @@ class Operator:
         """Connect the adapters, the reconciler and the loops."""
         self.configuration = configuration
         self.cache, self.metrics = Cache(), Metrics()
-        kubernetes = Kubernetes(api, self.cache, self.metrics.timing)
+        kubernetes = self.kubernetes = Kubernetes(api, self.cache, self.metrics.timing)
         self.telemetry = Telemetry(self.metrics, kubernetes)
         connections = configuration.of_kind("prometheus")
         prometheus = Prometheus(connections, self.telemetry.timing)
@@ -183,6 +185,7 @@ class Operator:
             await self.notifier.stop()
             await self.post.close()
             await self.http.close()
+            await self.kubernetes.close()
             events.cancel()
             await runner.cleanup()
 

@@ -13,8 +13,8 @@ from penstock.ports import ConflictError, ForbiddenError, Http, Objects, Transie
 
 LOG = logging.getLogger("penstock")
 NO_RIGHT = (
-    "the operator may not run Jobs in this namespace: install the component gate-jobs of the "
-    "manifests"
+    "the operator may not run Jobs in this namespace: bind the ClusterRole penstock-gate-jobs "
+    "(component gate-jobs of the manifests) to its ServiceAccount by a RoleBinding here"
 )
 
 

@@ -141,11 +141,13 @@ class Notifier:
     async def _work_off(self, lane: _Lane, name: tuple[str, str, str]) -> None:
         """Send the letters of a lane in their order, until there are none."""
         letters = self._lanes[name]
-        while letters:
-            await self._deliver(lane, letters[0])
-            letters.popleft()
-            self._count()
-        del self._lanes[name]
+        try:
+            while letters:
+                await self._deliver(lane, letters[0])
+                letters.popleft()
+                self._count()
+        finally:
+            del self._lanes[name]
 
     async def _deliver(self, lane: _Lane, letter: _Letter) -> None:
         """Send a letter, again and again; drop it at last."""

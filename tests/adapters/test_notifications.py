@@ -1,6 +1,7 @@
 """What receivers are really sent, and receivers that hang, refuse, redirect or are private."""
 
 import asyncio
+import ssl
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,6 +17,7 @@ from penstock.core.destinations import Destination
 from penstock.core.messages import message
 from penstock.core.notifications import notifications
 from penstock.ports import UndeliveredError
+from tests.bed.pki import Authority
 from tests.core.rollout.builders import NOW, after, in_flight, seen
 from tests.core.test_notifications import ROLLOUT, WORSE
 
@@ -35,12 +37,12 @@ class Server:
         await asyncio.sleep(self.delay)
         return web.Response(status=self.status, headers=self.headers, text="ok")
 
-    async def start(self):
+    async def start(self, trust=None):
         application = web.Application()
         application.add_routes([web.route("*", "/{path:.*}", self.answer)])
         self.runner = web.AppRunner(application, shutdown_timeout=0.1)
         await self.runner.setup()
-        site = web.TCPSite(self.runner, LOCAL, 0)
+        site = web.TCPSite(self.runner, LOCAL, 0, ssl_context=trust)
         await site.start()
         self.port = site._server.sockets[0].getsockname()[1]
 
@@ -204,6 +206,20 @@ async def test_an_address_that_speaks_no_tls_is_said(server, post):
     destination = server.destination()
     secure = replace(destination, url=destination.url.replace("http:", "https:"))
     assert (await refusal(post, secure)).reason == "unreachable"
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused(post, tmp_path):
+    pair = Authority(tmp_path / "pki").issue("receiver")
+    trust = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trust.load_cert_chain(pair.cert, pair.key)
+    server = Server()
+    await server.start(trust)
+    destination = server.destination()
+    secure = replace(destination, url=destination.url.replace("http:", "https:"))
+    error = await refusal(post, secure)
+    await server.runner.cleanup()
+    assert str(error) == "cannot be reached: its certificate is not trusted"
+    assert server.taken == []
 
 
 def test_apprise_is_not_imported_before_the_first_message_to_slack_or_teams():

@@ -3,6 +3,7 @@ import json
 import ssl
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
@@ -11,6 +12,7 @@ import pytest
 
 from penstock.adapters.prometheus import Prometheus
 from penstock.api.connections import Connection
+from penstock.core.rows import Counters
 from penstock.core.samples import Query, Sample, Unreadable
 from tests.bed.pki import Authority
 
@@ -22,7 +24,7 @@ class Server:
 
     def __init__(self, tls=None):
         self.answer = (200, vector(({"a": "b"}, "1")))
-        self.headers = {}
+        self.headers, self.too_much = {}, ""
         self.delay, self.drip, self.slow = 0.0, 0.0, ""
         self.asked = []
         outer = self
@@ -36,6 +38,8 @@ class Server:
                 outer.asked.append((self.path, form, dict(self.headers)))
                 time.sleep(outer.delay if outer.slow in form["query"][0] else 0)
                 status, text = outer.answer
+                if outer.too_much and outer.too_much in form["query"][0]:
+                    status, text = 422, '{"status":"error","error":"too many samples"}'
                 text = text.replace("$query", form["query"][0])
                 self.send_response(status)
                 for name, value in outer.headers.items():
@@ -385,3 +389,40 @@ async def test_our_own_certificate_is_shown(adapter, authority):
     assert isinstance(await ask(adapter(url=strict.url, tls=ours)), tuple)
     assert isinstance(await ask(adapter(url=strict.url, tls=trust)), Unreadable)
     strict.stop()
+
+
+@pytest.mark.parametrize("after", ["1", "in a minute", ""])
+async def test_a_server_that_asks_for_it_is_left_alone_for_a_while(server, adapter, after):
+    server.answer, server.headers = (429, "slow down"), {"Retry-After": after}
+    asking = adapter()
+    first, second = await ask(asking), await ask(asking)
+    assert first == second == Unreadable("connection prometheus refused the query: 429 slow down")
+    assert len(server.asked) == (1 if after == "1" else 2)
+    if after == "1":
+        server.answer = (200, vector(({"a": "b"}, "1")))
+        await asyncio.sleep(1.05)
+        assert not isinstance(await ask(asking), Unreadable)
+
+
+async def test_nobody_asks_for_those_to_whom_the_connection_is_closed(server, adapter):
+    counters = Counters((("total/stable", 'x{v="1"}'),), (), 0)
+    asked = [replace(query(namespace=name), counters=counters) for name in ("ml", "x", "ml")]
+    server.answer = (200, vector())
+    answers = await adapter(namespaces=["ml"]).read(asked)
+    assert answers[1] == Unreadable("connection prometheus is closed to namespace x")
+    assert (answers[0], answers[2], len(server.asked)) == ((), (), 1)
+
+
+async def test_a_batch_that_is_too_much_for_prometheus_is_asked_one_by_one(server, adapter):
+    asked = [
+        replace(
+            query(expression=f"alone{n}"),
+            counters=Counters((("total/stable", f'x{{v="{n}"}}'),), (), 0),
+        )
+        for n in range(3)
+    ]
+    server.too_much = "series/0"
+    answers = await adapter().read(asked)
+    assert [one for (one,) in answers] == [Sample({"a": "b"}, 1.0)] * 3
+    queries = [form["query"][0] for _, form, _ in server.asked]
+    assert (len(queries), sorted(queries[1:])) == (4, ["alone0", "alone1", "alone2"])

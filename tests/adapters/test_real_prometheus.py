@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,7 +14,7 @@ import yaml
 
 from penstock.adapters.prometheus import Prometheus
 from penstock.api.connections import Connection
-from penstock.api.v1alpha1.metric_template import MetricTemplateSpec, Proportion
+from penstock.api.v1alpha1.metric_template import Distribution, MetricTemplateSpec, Proportion
 from penstock.core.counters import LookCounts, take_look
 from penstock.core.looks import Counts
 from penstock.core.queries import Arm, Subject, proportion_query, value_query
@@ -329,3 +330,64 @@ async def test_the_catalogue_s_templates_are_understood(scraped):
         proportion = spec.proportion or spec.distribution.beyond(250)
         answer = await scraped.ask(proportion, at, at - timedelta(seconds=1))
         assert isinstance(read(answer, at), NoLook)
+
+
+HOST_ERRORS = Proportion(
+    total='istio_requests_total{destination_service="$host",$variant}',
+    bad='istio_requests_total{destination_service="$host",response_code=~"5..|0",$variant}',
+    unreached='istio_requests_total{destination_service="$host",destination_workload="unknown"}',
+)
+HOST_SLOW = Distribution(buckets='d_bucket{destination_service="$host",$variant}')
+
+
+def subject_of(number):
+    stable, candidate = (
+        Arm(name, f"h.{number}+x", f'destination_canonical_revision{match}"{name}"')
+        for name, match in (("v1", "="), (f"v[2{number}]", "=~"))
+    )
+    return replace(SUBJECT, service=stable.host, stable=stable, candidate=candidate)
+
+
+def many_counters(number, value):
+    host = f'destination_service="h.{number}+x"'
+    for version in ("v1", "v2", "v3"):
+        name = f'destination_canonical_revision="{version}"'
+        for code in ("200", "503", "0"):
+            labels = f'{host},{name},response_code="{code}"'
+            yield f"istio_requests_total{{{labels}}} {value}"
+        for le in ("100", "250.0", "+Inf"):
+            yield f'd_bucket{{{host},{name},le="{le}"}} {value}'
+    yield f'istio_requests_total{{{host},destination_workload="unknown"}} {value}'
+
+
+def rows(answer):
+    """The rows, in any order. Of KNOWN it only matters whether there were any series."""
+    assert not isinstance(answer, Unreadable), answer.reason
+    return sorted(
+        (sorted(s.labels.items()), min(s.value, 1) if s.labels["penstock"] == "known" else s.value)
+        for s in answer
+    )
+
+
+@pytest.mark.parametrize("back", [None, 1.5])
+async def test_queries_that_are_asked_together_get_what_each_gets_alone(scraped, back):
+    scraped.pods[0].expose(
+        "envoy_server_uptime 30", *(line for n in range(3) for line in many_counters(n, n + 5))
+    )
+    scraped.pods[1].expose(*many_counters(1, 3), started=time.time())
+    await scraped.settle()
+    await asyncio.sleep(2)
+    scraped.pods[0].expose(*(line for n in range(2) for line in many_counters(n, n + 9)))
+    at = await scraped.settle()
+    previous = at - timedelta(seconds=back) if back else None
+    templates = [HOST_ERRORS, HOST_SLOW.beyond(100), HOST_SLOW.beyond(250)]
+    queries = [
+        proportion_query(template, "prometheus", subject_of(number), at, previous)
+        for number in range(4)
+        for template in templates
+    ]
+    together = await scraped.adapter.read(queries)
+    for query, answer in zip(queries, together, strict=True):
+        (alone,) = await scraped.adapter.read([replace(query, counters=None)])
+        assert rows(answer) == rows(alone)
+    assert sum(len(answer) > 10 for answer in together) > 6

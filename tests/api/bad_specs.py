@@ -237,6 +237,34 @@ REFUSED: dict[str, tuple[Callable[[Spec], None], str]] = {
         _alerts(*({"match": {"a": "x"}, "action": action} for action in ("Rollback", "Suspend"))),
         "match must be one of its own",
     ),
+    "a destination of no known type": (
+        _set("notifications", [{"type": "Pager", "secretRef": {"name": "a"}}]),
+        "type",
+    ),
+    "a destination without a Secret": (_set("notifications", [{"type": "Slack"}]), "secretRef"),
+    "a Secret of another namespace": (
+        _set("notifications", [{"type": "Slack", "secretRef": {"name": "other/slack"}}]),
+        "secretRef.name",
+    ),
+    "an event that is none": (
+        _set("notifications", [{"type": "Slack", "secretRef": {"name": "a"}, "events": ["Bad"]}]),
+        "events",
+    ),
+    "a destination without events": (
+        _set("notifications", [{"type": "Slack", "secretRef": {"name": "a"}, "events": []}]),
+        "events",
+    ),
+    "the same destination twice": (
+        _set("notifications", [{"type": "Slack", "secretRef": {"name": "a"}}] * 2),
+        "each type and Secret must be one of its own",
+    ),
+    "more destinations than eight": (
+        _set(
+            "notifications",
+            [{"type": "Slack", "secretRef": {"name": f"a{n}"}} for n in range(9)],
+        ),
+        "notifications",
+    ),
     "an interval below a second": (_set("analysis.interval", "500ms"), "interval"),
     "a slack of 0": (_metrics({"template": "istio-errors", "slack": 0}), "slack"),
     "a false alarm rate of 0": (_set("analysis.falseAlarmRate", 0), "falseAlarmRate"),

@@ -215,3 +215,11 @@ def test_the_configuration_in_the_manifests_can_be_used():
     manifest = yaml.safe_load((ROOT / "manifests" / "base" / "configuration.yaml").read_text())
     (text,) = manifest["data"].values()
     assert isinstance(load(text), Configuration)
+
+
+def test_hosts_for_notifications_are_names_without_scheme_and_port():
+    assert load(LEAST).notifications.allow == ()
+    text = LEAST + "notifications: {allow: [127.0.0.1, broker.knative-eventing]}"
+    assert load(text).notifications.allow == ("127.0.0.1", "broker.knative-eventing")
+    with pytest.raises(ConfigurationError, match=r"notifications.allow"):
+        load(LEAST + "notifications: {allow: ['http://broker']}")

@@ -177,11 +177,13 @@ def set_up(
     *,
     rate: float = RATE,
     users: int = 0,
+    cookies: bool = False,
     inbound: bool = False,
 ) -> Stage:
     """Deploy v1, apply root and Rollout, wait until v1 serves, deploy v2, start the traffic.
 
-    With `inbound` a proxy stands before each Pod, as a sidecar does.
+    With `inbound` a proxy stands before each Pod, as a sidecar does; with `cookies` users keep
+    theirs.
     """
     place.deploy(SERVICE, "v1", inbound=inbound)
     for version in ("v1", "v2"):
@@ -195,7 +197,7 @@ def set_up(
         place.wait(lambda: stage.status.get("stable"), 10, "stable")
         wait_served(place, recorder)
     place.deploy(SERVICE, "v2", inbound=inbound)
-    stage.load = place.load(rate, users=users)
+    stage.load = place.load(rate, users=users, cookies=cookies)
     return stage
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.e2e import stage as stages
+from tests.e2e.test_gates import smoke
 
 pytestmark = pytest.mark.bed
 BETA = {"cookies": {"group": {"exact": "beta"}}}
@@ -29,7 +30,7 @@ def versions(bed, play, count=10, **request):
 def test_a_preview_for_some_a_job_an_approval_then_all_at_once_and_undo_is_instant(stage, bed):
     job = {"gate": {"job": {"fromCronJob": "smoke"}}, "approval": {}}
     play = stage(blue_green(SLOW, **job))
-    play.place.cron_job("smoke")
+    smoke(play)
     play.release("v2")
     play.await_phase("Waiting", version="approve")
     assert "in preview" in play.status["message"]

@@ -52,6 +52,14 @@ def bot():
     one.close()
 
 
+def smoke(play, **more):
+    """Make the CronJob `smoke`, and let the operator run Jobs here."""
+    account = "--serviceaccount=penstock-system:penstock"
+    role = "--clusterrole=penstock-gate-jobs"
+    play.place.kubectl("create", "rolebinding", "penstock-gate-jobs", role, account)
+    play.place.cron_job("smoke", **more)
+
+
 def gated(gate, **more):
     return stages.rollout(plan=[stages.step(20), {"gate": gate, **more}, stages.step(50)])
 
@@ -82,7 +90,7 @@ def test_metrics_go_on_judging_behind_a_gate_that_hangs(stage, bot):
 
 def test_a_job_from_a_cron_job_opens_the_gate_and_goes_with_its_release(stage):
     play = stage(gated({"job": {"fromCronJob": "smoke"}}))
-    play.place.cron_job("smoke")
+    smoke(play)
     play.release("v2")
     play.await_phase("Promoted")
     assert play.weights() == [0, 20, 50, 100]
@@ -93,7 +101,7 @@ def test_a_job_from_a_cron_job_opens_the_gate_and_goes_with_its_release(stage):
 
 def test_a_job_that_fails_rolls_back_where_the_gate_says_so(stage):
     play = stage(gated({"job": {"fromCronJob": "smoke"}, "onFailure": "Rollback"}))
-    play.place.cron_job("smoke", exit=1)
+    smoke(play, exit=1)
     play.release("v2")
     play.await_phase("RolledBack")
     assert "Job fraud-1-gate-1 has failed" in play.status["message"]

@@ -1,4 +1,4 @@
-"""End-to-end: receivers on loopback, Secrets and a Role of the tenant, the operator's own rights."""
+"""End-to-end: receivers on loopback, the tenant's Secrets and Role, the operator's own rights."""
 
 import json
 from collections.abc import Iterator

@@ -446,8 +446,8 @@ def test_nobody_else_gives_a_route_a_name_that_an_envoy_filter_of_ours_matches(g
     assert_refused(create(guarded, AUTHOR, taken), "routes", refusal)
     assert_passed(create(guarded, AUTHOR, virtual_service("main")))
     guarded.kubectl(*AS_OPERATOR, "create", "-f", "-", input=json.dumps(taken))
-    weight = json.dumps({"metadata": {"labels": {"team": "a"}}})
-    change = ["patch", "virtualservice", "mine", "--type=merge", "-p", weight]
+    labels = json.dumps({"metadata": {"labels": {"team": "a"}}})
+    change = ["patch", "virtualservice", "mine", "--type=merge", "-p", labels]
     assert_passed(guarded.kubectl_as(ADMIN, *change, check=False))
 
 

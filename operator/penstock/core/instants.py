@@ -7,7 +7,7 @@ are asked about in one query, and the phases spread the work over the interval.
 from datetime import UTC, datetime, timedelta
 from zlib import crc32
 
-PHASES = 4
+PHASES = 8
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -211,7 +211,7 @@ def lognormal(count, looks, generator, skewness=9.0):
 def test_the_level_holds_at_the_border_for_skewed_values_without_squares(answers):
     """Lognormal, skewness 9, 40 looks, up to 20 to 1 between the arms.
 
-    Of 300 to 400 releases each with 2 to 4,000 answers a look were seen: safe at 20 to 1 in at most
+    Of 200 to 400 releases each with 2 to 4,000 answers a look were seen: safe at 20 to 1 in at most
     4.5 % (error 1.4), worse at 100 to 1 in at most 1.5 % (.8). By the looks' own spread alone it
     is 4 to 27 % and 1 to 13 %.
     """

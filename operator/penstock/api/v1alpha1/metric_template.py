@@ -172,8 +172,8 @@ class Mean(ApiModel):
         min_length=1,
         max_length=2048,
         description="Selector of the counter that the square of every value is added to; must "
-        "contain $variant. Without it the rates of errors are not guaranteed where few answers "
-        "make most of the sum.",
+        "contain $variant. Without it, how much answers vary is told by neighbouring looks, "
+        "which may take longer.",
         json_schema_extra=SELECTOR,
     )
 

@@ -105,7 +105,7 @@ class Weighing:
 
     @property
     def known(self) -> Floats:
-        """What neighbouring looks tell after each look, shape (looks, 11)."""
+        """What neighbouring looks tell after each look, shape (looks, 9)."""
         arms = self.table.arms(self.table.compared)
         return neighbours.after_each(*arms, self.folded.neighbours)
 
