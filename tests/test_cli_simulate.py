@@ -6,9 +6,14 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from penstock.api import mistakes
+from penstock.api.v1alpha1.rollout import RolloutSpec
+from penstock.api.v1alpha1.strategy import Strategy
+from penstock.cli import contradictions
 from penstock.cli.app import app
 from penstock.cli.picture.blocks import BLOCKS
 from penstock.cli.simulation import play
+from tests.api.bad_specs import REFUSED, bad
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.yaml"))
 ROLLOUTS = [path for path in EXAMPLES if "kind: Rollout" in path.read_text()]
@@ -136,9 +141,10 @@ def test_what_only_the_api_server_would_refuse_is_refused_too():
     found = [line.removeprefix("penstock simulate: spec.") for line in
              refused(text=manifest(contradictory))]  # fmt: skip
     assert found == [
-        "analysis.interval must be at least 1s",
-        "strategy.canary.steps.0: a step is either a weight or an approval",
+        "strategy.canary.steps.0: a step is exactly one of weight, mirror, approval, gate",
+        "strategy.canary.steps.0: an approval has no deadline: it waits",
         "strategy.canary.steps.1.bake (1m when not given) must not be longer than deadline",
+        "analysis.interval must be at least 1s",
         "analysis.metrics.1: another metric has the name errors: give each its own",
         "analysis.metrics.2: a metric takes exactly one of template, value",
         "analysis.metrics.3.edges must rise",
@@ -204,7 +210,79 @@ def test_a_template_in_the_input_says_what_is_counted():
 def test_an_example_can_be_simulated(path):
     result = simulate("-f", str(path), *GOOD, "--runs", "1")
     assert result.exit_code == 0
+    good = "observed" if path.stem == "shadow" else "promoted"
+    assert f"{good} 100 %" in result.stdout
+
+
+def simulated_as(strategy, *options, **more):
+    """Return what is printed of a Rollout with that strategy."""
+    text = manifest(lambda rollout: rollout["spec"].update(strategy=strategy, **more))
+    return simulate(*GOOD, *options, text=text)
+
+
+def test_a_shadow_is_observed_and_hurts_nobody():
+    shadow = {"shadow": {"percent": 40, "bake": "1m"}}
+    result = simulated_as(shadow, "--fail-below", "95")
+    assert result.exit_code == 0
+    assert "  00:00:02  mirror 40 %" in result.stdout
+    assert "observed 100 %, rolled back 0 %" in result.stdout
+    assert "no user gets an answer of the candidate" in result.stdout
+    found = json.loads(simulated_as(shadow, "-o", "json").stdout)
+    assert (found["observedPercent"], found["timeline"][0]["mirror"]) == (100, 40)
+
+
+def test_blue_green_says_that_nothing_is_compared():
+    cookie = {"cookies": {"group": {"exact": "beta"}}}
+    lines = simulated_as({"blueGreen": {"preview": [cookie]}}).stdout.splitlines()
+    assert lines[1] == "how many requests fit preview is not known here: they are left out"
+    assert lines[2].startswith("nothing is compared: before the switch and after it only thresh")
+    assert lines[3] == "metrics that compare do not judge blue/green: errors"
+    assert lines[4] == "  00:00:02  preview"
+
+
+def test_gates_are_said_and_open_when_asked_for():
+    steps = [{"weight": 5, "bake": "20s"}, {"gate": {"rollout": "features"}}]
+    result = simulated_as({"canary": {"steps": steps}}, "--gate-after", "10m")
+    assert "gates open after 10m" in result.stdout
+    asked, opened = (
+        next(line.split()[0] for line in result.stdout.splitlines() if word in line)
+        for word in ("asks a gate", "  gate open")
+    )
+    assert (asked, opened) == ("00:00:45", "00:10:45")
+    assert "asks a gate        rollout features" in result.stdout
+
+
+def test_matches_are_left_out_and_said():
+    chosen = [{"path": {"prefix": "/a"}}]
+    steps = [{"mirror": {"match": chosen}, "bake": "20s"}, {"weight": 5, "bake": "20s"}]
+    result = simulated_as({"canary": {"match": chosen, "steps": steps}})
+    assert "how many requests fit match is not known here: they are left out" in result.stdout
+    assert "fit the match of a mirror is not known here: all of them do" in result.stdout
     assert "promoted 100 %" in result.stdout
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_the_api_server_refuses_is_refused_with_a_sentence(name):
+    content = bad(name)
+    found = refused(text=manifest(lambda rollout: rollout.update(spec=content)))
+    assert all(line.startswith("penstock simulate: ") for line in found)
+
+
+def test_every_rule_between_fields_is_of_a_model_that_is_checked():
+    """A model that gets its first CEL rule needs a function, unless it checks itself."""
+    assert _ruled(RolloutSpec, set()) - {Strategy} <= set(contradictions._RULES)
+
+
+def _ruled(model, seen):
+    """Return the models below one, itself too, that have CEL rules of their own."""
+    seen.add(model)
+    extra = model.model_config.get("json_schema_extra") or {}
+    found = {model} if "x-kubernetes-validations" in extra else set()
+    for field in model.model_fields.values():
+        inner = mistakes._inner(field.annotation)
+        if inner is not None and inner not in seen:
+            found |= _ruled(inner, seen)
+    return found
 
 
 def test_progress_is_said_where_it_takes_long(monkeypatch):

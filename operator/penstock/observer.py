@@ -22,7 +22,8 @@ from penstock.watched import Haste, Sight, Watched
 LOG = logging.getLogger("penstock")
 MOST_LOOKS = 60
 LEAST_GRACE = timedelta(seconds=5)
-ETA_AGE = timedelta(minutes=1)
+ETA_AGE, MOST_ETAS = timedelta(minutes=1), 200
+"""A forecast is made anew after a minute, or so seldom that no more than these are made in one."""
 
 
 class Observer:
@@ -157,8 +158,9 @@ class Observer:
     def _eta(
         self, memory: Memory, watched: Watched, question: Question, now: datetime
     ) -> Mapping[int, tuple[timedelta, timedelta]]:
-        """Return the forecast, made anew once a minute and when a step has its first data."""
-        fresh = memory.eta_at is not None and now - memory.eta_at < ETA_AGE
+        """Return the forecast, made anew now and then and when a step has its first data."""
+        age = ETA_AGE * max(len(self._memories) / MOST_ETAS, 1.0)
+        fresh = memory.eta_at is not None and now - memory.eta_at < age
         if not fresh:
             memory.eta = outlook.eta(memory.ledger, question, max(now - watched.since, ETA_AGE * 0))
             memory.eta_at = now if memory.eta else None

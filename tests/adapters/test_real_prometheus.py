@@ -390,4 +390,4 @@ async def test_queries_that_are_asked_together_get_what_each_gets_alone(scraped,
     for query, answer in zip(queries, together, strict=True):
         (alone,) = await scraped.adapter.read([replace(query, counters=None)])
         assert rows(answer) == rows(alone)
-    assert sum(len(answer) > 10 for answer in together) > 6
+    assert sum(len(answer) > 5 for answer in together) >= 6

@@ -22,6 +22,7 @@ class Cart(ApiModel):
     front_wheel: Wheel | None = None
     wheels: Annotated[tuple[Wheel, ...], Field(min_length=1)] | None = None
     labels: dict[str, str] | None = None
+    spares: dict[str, Wheel] | None = None
 
     @model_validator(mode="after")
     def _even(self):
@@ -47,9 +48,11 @@ def told(content, path=""):
             (
                 "wheels.1.spoke is not a field; did you mean spokes?",
                 "wheels.4.zzz is not a field; there are colour, spokes",
-                "x is not a field; there are frontWheel, labels, wheels",
+                "x is not a field; there are frontWheel, labels, spares, wheels",
             ),
         ),
+        ({"spares": {"any": {"spokes": 1}, "old": {"spoke": 1}}}, ("spares.old.spoke is not a",)),
+        ({"spares": "many"}, ()),
         ({"wheels": "four", "frontWheel": None}, ()),
         (["frontWeel"], ()),
         ({7: 1}, ("7 is not a field",)),

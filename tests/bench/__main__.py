@@ -25,6 +25,7 @@ BENCHES: dict[str, Callable[[Rig], list[Row]]] = {
     "idle": many.idle,
     "restart": many.restart,
     "busy": many.busy,
+    "crowd": many.crowd,
 }
 _WIDTH = 150
 _QUIET_LOAD = 0.5

@@ -12,15 +12,16 @@ import psutil
 from tests.bed import workloads
 from tests.bed.place import Place
 from tests.bed.processes import wait_until
+from tests.bench import made_up
 from tests.bench.rig import Cost, Rig, Row
 from tests.e2e import stage as stages
 
 PLACES = 4
-IDLE, MANY, BUSY = 200, 1000, (10, 100, 1000)
+IDLE, MANY, BUSY, CROWD = 200, 1000, (10, 100), 1000
 QUIET_SECONDS, IDLE_SECONDS, BUSY_SECONDS, SETTLE_SECONDS = 10.0, 120.0, 60.0, 20.0
 RESTART_TARGET, LATE_TARGET, MEMORY_TARGET = 60.0, 2.0, 400.0
 INTERVAL = 10
-RATE, MOST_PER_SECOND = 300.0, 25.0
+RATE, MOST_PER_SECOND = 300.0, 10.0
 KNOWN = "penstock_rollout_last_reconcile_timestamp_seconds"
 TIMINGS = "penstock_operation_seconds"
 LATENESS = {"operation": "look_lateness"}
@@ -140,20 +141,35 @@ def _known(rig: Rig) -> int:
     return count
 
 
+METRICS = [{"template": "istio-errors"}, {"template": "istio-slow-requests", "slack": 1}]
+ANALYSIS = {"interval": f"{INTERVAL}s", "metrics": METRICS}
+
+
 def busy(rig: Rig) -> list[Row]:
-    """Many releases in progress: every look on time. Each Rollout has metrics of its own."""
-    metrics = [{"template": "istio-errors"}, {"template": "istio-slow-requests", "slack": 1}]
-    analysis = {"interval": f"{INTERVAL}s", "metrics": metrics}
-    fleet = Fleet.of(rig, max(BUSY), ("v1", "v2"), analysis)
+    """Many releases in progress: every look on time. All of it is real; pods are shared."""
+    fleet = Fleet.of(rig, max(BUSY), ("v1", "v2"), ANALYSIS)
     fleet.places[0].apply(_root(fleet))
     rows: list[Row] = []
     for size in BUSY:
         part = fleet.first(size)
         with part.places[0].load(RATE, users=size):
-            _release(part, "v2", 10, over=max(INTERVAL, size / MOST_PER_SECOND))
-            rows += _cost_rows(size, *_looks(part, "started one after the other"))
+            _release(part, "v2", 10)
+            rows += _cost_rows(size, *_looks(part))
             _release(part, "v1", 0)
     return rows
+
+
+def crowd(rig: Rig) -> list[Row]:
+    """1,000 releases in progress. The API and Prometheus are real, what is counted is made up."""
+    fleet = Fleet.of(rig, CROWD, ("v1", "v2"), ANALYSIS)
+    root = _root(fleet)
+    root["spec"]["gateways"] = ["mesh"]  # the edge would take each change of 1,000 routes to heart
+    fleet.places[0].apply(root)
+    hosts = [f"{name}.{place.namespace}.svc.cluster.local" for place, name in fleet.names]
+    with made_up.prometheus(hosts, rig.bed.files()[0]) as url:
+        rig.let_ask(url)
+        _release(fleet, "v2", 10)
+        return _cost_rows(CROWD, *_looks(fleet))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +180,9 @@ class Looks:
     seconds: float
 
 
-def _release(fleet: Fleet, version: str, weight: float, over: float = 0.0) -> None:
-    """Name a version in every spec, evenly over so many seconds; wait for the weight."""
-    began = time.time()
+def _release(fleet: Fleet, version: str, weight: float) -> None:
+    """Name a version in every spec, one after the other; wait for the weight."""
+    began, over = time.time(), max(INTERVAL, len(fleet.names) / MOST_PER_SECOND)
     for number, (place, name) in enumerate(fleet.names):
         time.sleep(max(began + over * number / len(fleet.names) - time.time(), 0))
         place.merge("rollout", name, {"spec": {"version": version}})
@@ -174,12 +190,12 @@ def _release(fleet: Fleet, version: str, weight: float, over: float = 0.0) -> No
     fleet.await_status(there, f"{version} named, weight {weight:g}", 300)
 
 
-def _looks(fleet: Fleet, what: str) -> tuple[Looks, Cost]:
+def _looks(fleet: Fleet) -> tuple[Looks, Cost]:
     """Watch all looks for a while, when the releases have settled."""
     rig, size = fleet.rig, len(fleet.names)
     time.sleep(SETTLE_SECONDS)
     began, before = time.time(), _lateness(rig)
-    cost = rig.cost(BUSY_SECONDS, f"{size} releases, {what}")
+    cost = rig.cost(BUSY_SECONDS, f"{size} releases")
     after, seconds = _lateness(rig), time.time() - began
     return Looks({bound: n - before[bound] for bound, n in after.items()}, seconds), cost
 

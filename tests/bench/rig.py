@@ -56,11 +56,12 @@ class Cost:
 
 @dataclass
 class Rig:
-    """A bed and its operator."""
+    """A bed and its operator, which asks the Prometheus at `metrics`."""
 
     bed: Bed
     operator: Operator
     say: Say
+    metrics: str = ""
 
     @classmethod
     @contextlib.contextmanager
@@ -70,7 +71,16 @@ class Rig:
         with Bed.start(crds=REPOSITORY / "crds") as bed:
             operator = bed.operator(OperatorSetup(manifests=MANIFESTS))
             operator.start()
-            yield cls(bed, operator, say)
+            yield cls(bed, operator, say, bed.prometheus.url)
+
+    def let_ask(self, url: str) -> None:
+        """Run the operator with another Prometheus."""
+        self.operator.stop()
+        connection = {"kind": "prometheus", "url": url, "lag": "50ms", "timeout": "2s"}
+        config = {"connections": {"prometheus": connection}}
+        self.operator = self.bed.operator(OperatorSetup(manifests=MANIFESTS, config=config))
+        self.operator.start()
+        self.metrics = url
 
     def families(self) -> dict[str, Metric]:
         """Return the operator's own metrics by name."""
@@ -103,7 +113,7 @@ class Rig:
 
     def _queried(self) -> int:
         """Return how many queries Prometheus has answered; nobody but the operator asks it."""
-        text = requests.get(f"{self.bed.prometheus.url}/metrics", timeout=10).text
+        text = requests.get(f"{self.metrics}/metrics", timeout=10).text
         return sum(
             int(sample.value)
             for family in text_string_to_metric_families(text)

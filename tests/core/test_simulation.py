@@ -1,6 +1,7 @@
 """Whole releases against generated traffic; every source of chance has a seed."""
 
 import dataclasses
+import re
 from datetime import timedelta
 from itertools import pairwise
 
@@ -12,7 +13,9 @@ from penstock.api.v1alpha1.metric_template import (
     Mean,
     MetricTemplateSpec,
     Proportion,
+    Told,
 )
+from penstock.core.instants import looks_from
 from penstock.core.looks import unpack, worst_cell
 from penstock.core.record import KEPT_LOOKS
 from penstock.core.simulation import book
@@ -38,7 +41,17 @@ PLAIN = {"name": "queue", "value": {"query": "max(queue)", "max": 5}}
 EXACT = ("seconds", "weight", "worse", "safe")
 
 
-def setting(candidate=0.005, rps=2000.0, steps=LADDER, template=ERRORS, metrics=None, **more):
+MIRRORED = [{"mirror": {"percent": 50}, "bake": "30s", "deadline": "10m"}, *LADDER]
+CHOSEN = [{"path": {"exact": "/a"}}]
+
+
+def shadow(**more):
+    return {"shadow": {"percent": 100, "bake": "2m", "deadline": "10m", **more}}
+
+
+def setting(
+    candidate=0.005, rps=2000.0, steps=LADDER, template=ERRORS, metrics=None, strategy=None, **more
+):
     """Return the setting of a release that is quick; `more` goes to traffic, analysis, setting."""
     of_traffic, of_setting = (
         {key: more.pop(key) for key in list(more) if key in names}
@@ -46,7 +59,7 @@ def setting(candidate=0.005, rps=2000.0, steps=LADDER, template=ERRORS, metrics=
     )
     metrics = metrics or [{"template": "errors", "maxIncrease": 100, "slack": 0.2}]
     analysis = {"warmUp": "20s", "metrics": metrics, **more}
-    rules = spec(steps=steps, analysis=analysis)
+    rules = spec(steps=steps, analysis=analysis, strategy=strategy or {})
     return Setting(
         "fraud",
         rules,
@@ -210,6 +223,16 @@ CASES = {
     "few requests": {"rps": 0.3, "onInconclusive": "Advance"},
     "silence now and then": {"rps": 0.05, "onNoData": {"after": "1m", "then": "Rollback"}},
     "approval": {"steps": WITH_APPROVAL, "approve_after": timedelta(minutes=2)},
+    "mirror": {"steps": MIRRORED},
+    "bad mirror": {"steps": MIRRORED, "candidate": 0.03},
+    "chosen copies": {"steps": [{**MIRRORED[0], "mirror": {"match": CHOSEN}}, *LADDER]},
+    "shadow": {"strategy": shadow()},
+    "blue/green": {"strategy": {"blueGreen": {"gate": {"service": "qa"}}}, "metrics": [PLAIN]},
+    "gate": {
+        "steps": [LADDER[0], {"gate": {"service": "qa"}}, LADDER[1]],
+        "gate_after": timedelta(minutes=2),
+        "candidate": 0.012,
+    },
 }
 
 
@@ -245,6 +268,9 @@ async def test_steps_pass_at_the_instants_of_the_real_operator():
     stage = Stage()
     stage.metrics.rate = 20_000.0
     await stage.begin()
+    interval = timedelta(seconds=5)
+    last = looks_from(stage.clock.now, interval, f"{fakes.KEY.namespace}/{fakes.KEY.name}")
+    stage.clock.pass_time(last + interval - stage.clock.now)
     began = stage.clock.now
     await stage.run(lambda: stage.phase == "Promoted")
     real = [(at - began).total_seconds() for at, shares in stage.cluster.shares if at > began]
@@ -257,6 +283,110 @@ async def test_steps_pass_at_the_instants_of_the_real_operator():
     course = run(given)
     ours = [m.seconds for m in course.moments if m.event is Event.WEIGHT]
     assert ours[1:] == real[1:5], "the first waits for a poll, and so does the end"
+
+
+# ---- mirrors, shadows, blue/green, gates -----------------------------------------------------
+
+
+def test_a_mirror_is_proven_by_copies_before_the_first_weight():
+    course = run(setting(steps=MIRRORED), drawn=True)
+    mirror, first = course.moments[:2]
+    assert (mirror.event, mirror.weight, mirror.mirror) == (Event.MIRROR, 0, 50)
+    assert (first.event, first.weight, first.mirror) == (Event.WEIGHT, 5, 0)
+    assert (weights(course), course.outcome) == ([*WEIGHTS, 100], Event.PROMOTED)
+    assert np.all(np.diff(course.path.seconds) > 0)
+    assert set(course.path.weight) == {0, *WEIGHTS}
+
+
+def test_copies_are_counted_as_copies_and_stable_answers_everything():
+    why = run(setting(steps=MIRRORED)).moments[1].why[0]
+    found = re.search(r"candidate .*? of ([\d,]+)\), stable .*? of ([\d,]+)\)", why)
+    copies, all_of_them = (int(one.replace(",", "")) for one in found.groups())
+    assert copies / all_of_them == pytest.approx(0.5, rel=0.05)
+
+
+def test_what_copies_say_never_counts_for_a_weight():
+    """The first weight begins with no evidence, and each phase has half the level."""
+    given = setting(steps=MIRRORED)
+    course = run(given, drawn=True)
+    before = course.path.weight == 0
+    begun = int(np.flatnonzero(~before)[0])
+    assert course.path.safe[begun] < course.path.safe[begun - 1]
+    assert given.alpha == pytest.approx(setting().alpha / 2)
+
+
+def test_a_bad_version_in_a_mirror_hurts_no_user():
+    course = run(setting(candidate=0.08, steps=MIRRORED))
+    assert (course.outcome, course.cause, course.weight) == (Event.ROLLED_BACK, "Worse", 0)
+    assert (course.requests, course.bad, course.excess) == (0, 0, 0)
+    assert course.moments[-1].why[0].endswith("200 to 1 needed")
+
+
+def test_a_version_that_breaks_under_load_breaks_in_a_mirror_of_that_share():
+    broken = {"candidate": 0.08, "bad_from": 25, "steps": MIRRORED}
+    assert run(setting(**broken)).weight == 0
+    few = [{**MIRRORED[0], "mirror": {"percent": 10}}, *LADDER]
+    assert run(setting(**broken | {"steps": few})).weight == 25
+
+
+def test_copies_of_chosen_requests_are_reported_and_not_judged():
+    copied = [{**MIRRORED[0], "mirror": {"match": CHOSEN}}, *LADDER]
+    assert run(setting(candidate=0.08, steps=copied)).weight == 5
+    separate = ERRORS.model_copy(update={"separates": (Told.ROUTE,)})
+    assert run(setting(candidate=0.08, steps=copied, template=separate)).weight == 0
+
+
+@pytest.mark.parametrize(
+    ("rate", "outcome", "cause"),
+    [(0.005, Event.OBSERVED, "Safe"), (0.08, Event.ROLLED_BACK, "Worse")],
+)
+def test_a_shadow_ends_observed_unless_it_is_worse(rate, outcome, cause):
+    course = run(setting(candidate=rate, strategy=shadow()))
+    assert (course.outcome, course.cause) == (outcome, cause)
+    assert (course.weight, course.requests) == (0, 0)
+
+
+def test_a_shadow_that_proves_nothing_is_observed_after_its_bake():
+    course = run(setting(rps=5, strategy=shadow()))
+    assert (course.outcome, course.cause) == (Event.OBSERVED, "Learning")
+    assert course.seconds < 160
+
+
+def test_blue_green_compares_nothing_and_switches_after_its_bake():
+    strategy = {"blueGreen": {"bake": "5m", "gate": {"service": "qa"}, "approval": {}}}
+    course = run(setting(candidate=0.9, strategy=strategy, approve_after=timedelta(minutes=1)))
+    assert events(course) == [
+        Event.PREVIEW, Event.GATE_ASKED, Event.GATE_OPEN, Event.ASKED, Event.APPROVED,
+        Event.WEIGHT, Event.PROMOTED,
+    ]  # fmt: skip
+    assert at(course, Event.GATE_ASKED) == pytest.approx(2 + 2 + 300, abs=0.1)
+    assert at(course, Event.WEIGHT) == pytest.approx(364, abs=0.1)
+    assert course.moments[-2].why == ()
+    assert course.weight == 100
+
+
+@pytest.mark.parametrize("wait", [0, 90])
+def test_a_gate_opens_after_the_time_that_was_said(wait):
+    steps = [LADDER[0], {"gate": {"service": "qa", "path": "/ok"}}, LADDER[1]]
+    course = run(setting(steps=steps, gate_after=timedelta(seconds=wait)))
+    assert events(course)[1:3] == [Event.GATE_ASKED, Event.GATE_OPEN]
+    assert course.moments[1].why[0] == "service qa:80/ok"
+    passed = at(course, Event.GATE_OPEN) - at(course, Event.GATE_ASKED)
+    assert passed == pytest.approx(wait, abs=0.01)
+    assert course.outcome is Event.PROMOTED
+
+
+@pytest.mark.parametrize(
+    ("choice", "found"),
+    [
+        ("Rollback", [Event.GATE_ASKED, Event.ROLLED_BACK]),
+        ("Advance", [Event.GATE_ASKED, Event.OVERDUE, Event.GATE_OPEN, Event.WEIGHT]),
+    ],
+)
+def test_no_gate_is_passed_by_time(choice, found):
+    steps = [LADDER[0], {"gate": {"service": "qa"}, "deadline": "5m"}, LADDER[1]]
+    given = setting(steps=steps, gate_after=timedelta(minutes=9), onInconclusive=choice)
+    assert events(run(given))[1 : 1 + len(found)] == found
 
 
 @pytest.mark.parametrize("burst", [1, 10])

@@ -1,4 +1,4 @@
-"""End-to-end: users keep their version by a cookie of ours, and its share of users is the weight."""
+"""End-to-end: users keep their version by a cookie; its share of the users is the weight."""
 
 from itertools import pairwise
 

@@ -98,6 +98,8 @@ def test_every_query_of_the_dashboards_has_an_answer_after_a_good_and_a_bad_rele
     play.release("v3")
     play.await_phase("RolledBack")
     assert await_alert(bed, place, "PenstockRolledBack")["reason"] == "Worse"
+    trouble = f'penstock_rollout_trouble{{namespace="{place.namespace}"}} offset 3s'
+    place.wait(lambda: bed.prometheus.query(trouble), 10, "three seconds of it")
     every = {asked.where: answer(bed, asked, place, began) for asked in queries.of_boards()}
     assert {where for where, data in every.items() if not numbers(data)} <= EMPTY_HERE
     for asked in queries.of_rules():

@@ -153,7 +153,9 @@ class Kubernetes:
 
     def _kept(self, kind: Kind, found: Manifest | None, sent: Manifest) -> Manifest:
         if found is None:
-            raise ConflictError(f"{kind.name} {key_of(sent)} is gone")
+            meta = sent["metadata"]
+            name = meta.get("name") or meta.get("generateName", "")  # the server names events
+            raise ConflictError(f"{kind.name} {name} is gone, in {meta['namespace']}")
         return self._cache.put(kind, found) if kind in WATCHED else found
 
     async def _request(

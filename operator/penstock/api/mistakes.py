@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Hashable, Iterator
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -83,7 +83,7 @@ def sentences(model: type[BaseModel], error: ValidationError, path: str = "") ->
 def unknown(model: type[BaseModel], content: Any, path: str = "") -> tuple[str, ...]:
     """Return one sentence per field that a model, which ignores them, does not have.
 
-    Entries of lists are looked into too, and named by their index: `steps.0.bakee`.
+    Entries of lists and maps are looked into too, each with its name: `steps.0.bakee`.
     """
     if not isinstance(content, dict):
         return ()
@@ -93,14 +93,17 @@ def unknown(model: type[BaseModel], content: Any, path: str = "") -> tuple[str, 
         if key not in known:
             found.append(f"{name} is not a field{_suggestion(model, [str(key)])}")
         elif (inner := _inner(known[key])) is not None:
-            for below, entry in _entries(value, name):
+            for below, entry in _entries(value, name, _is_map(known[key])):
                 found += unknown(inner, entry, f"{below}.")
     return tuple(found)
 
 
-def _entries(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """Yield what a field holds with its name: the entries of a list, else the value itself."""
-    if isinstance(value, list):
+def _entries(value: Any, name: str, is_map: bool) -> Iterator[tuple[str, Any]]:
+    """Yield what a field holds with its name: the entries of a list or map, else the value."""
+    if is_map:
+        entries = value.items() if isinstance(value, dict) else ()
+        yield from ((f"{name}.{key}", entry) for key, entry in entries)
+    elif isinstance(value, list):
         yield from ((f"{name}.{index}", entry) for index, entry in enumerate(value))
     else:
         yield name, value
@@ -151,6 +154,11 @@ def _below(model: type[BaseModel], keys: list[str]) -> type[BaseModel]:
 def _fields(model: type[BaseModel]) -> dict[str, Any]:
     fields = model.model_fields.items()
     return {field.alias or name: field.annotation for name, field in fields}
+
+
+def _is_map(annotation: Any) -> bool:
+    """Return whether a field holds models by names of the user's."""
+    return get_origin(annotation) is dict or any(map(_is_map, get_args(annotation)))
 
 
 def _inner(annotation: Any) -> type[BaseModel] | None:

@@ -53,7 +53,7 @@ def read_plan(files: Sequence[Path]) -> Plan:
         InputError: They cannot be used; one line per mistake.
         OSError: They cannot be read.
     """
-    return rollout_files.read(files, lambda _, given: given)
+    return rollout_files.read(files, lambda _spec, _metric, given: given)
 
 
 def replays(address: str, wanted: Plan, window: Window) -> Iterator[tuple[str, Replay]]:

@@ -12,7 +12,7 @@ from penstock.api.v1alpha1 import GROUP, VERSION
 from penstock.api.v1alpha1.analysis import OnWorse
 from penstock.api.v1alpha1.release import PLURAL
 from penstock.api.v1alpha1.rollout import RolloutSpec
-from penstock.core import analysis, replay
+from penstock.core import analysis, phases, plan, replay
 from penstock.core.means import replay as mean_replay
 from penstock.core.means.record import MeanRecord, is_mean
 from penstock.core.metric_record import MetricRecord
@@ -25,7 +25,12 @@ class ReleaseError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One metric of a release, look by look."""
+    """One metric of a phase of a release, look by look.
+
+    Attributes:
+        metric: Its name; `mirror/<name>` where copies were judged.
+        said: What the operator said.
+    """
 
     metric: str
     said: tuple[Said, ...]
@@ -54,6 +59,8 @@ def read(name: str, namespace: str | None) -> Mapping[str, Any]:
 def judged(release: Mapping[str, Any]) -> Iterator[Judged]:
     """Yield each metric of a Release that compares, judged anew from its record.
 
+    Copies come first: they are judged apart, each phase with its own level.
+
     Args:
         release: The Release as a manifest.
 
@@ -64,22 +71,32 @@ def judged(release: Mapping[str, Any]) -> Iterator[Judged]:
         spec = RolloutSpec.model_validate(release["spec"]["snapshot"])
     except (KeyError, ValidationError) as error:
         raise ReleaseError("its snapshot cannot be read") from error
-    records = dict(_records(release.get("status", {}).get("records", {})))
-    if not records:
+    texts = release.get("status", {}).get("records", {})
+    by_phase = {one: dict(_records(phases.loaded(texts, one))) for one in (True, False)}
+    if not any(by_phase.values()):
         raise ReleaseError("it has no record of a metric that compares")
-    silent = {one.title for one in spec.analysis.metrics if one.on_worse is OnWorse.REPORT}
+    rules = phases.rules(spec, plan.expand(spec))
+    for mirrored, records in by_phase.items():
+        for metric, said in _of_phase(rules, records):
+            yield Judged(phases.key(metric, mirrored), said)
+
+
+def _of_phase(
+    rules: RolloutSpec, records: Mapping[str, MetricRecord | MeanRecord]
+) -> Iterator[tuple[str, tuple[Said, ...]]]:
+    """Yield what was said of each metric of a phase; the level of `rules` is that of the phase."""
+    silent = {one.title for one in rules.analysis.metrics if one.on_worse is OnWorse.REPORT}
     acting = sum(1 for metric in records if metric not in silent)
-    alpha = analysis.guardrail_alpha(spec.analysis.false_alarm_rate, acting)
+    alpha = analysis.guardrail_alpha(rules.analysis.false_alarm_rate, acting)
+    rates = alpha, rules.analysis.miss_rate / 100
     for metric, record in records.items():
-        rates = alpha, spec.analysis.miss_rate / 100
         if isinstance(record, MeanRecord):
-            said = mean_replay.of_record(record, metric, *rates)
+            yield metric, tuple(mean_replay.of_record(record, metric, *rates))
         else:
-            said = replay.of_record(record, metric, *rates)
-        yield Judged(metric, tuple(said))
+            yield metric, tuple(replay.of_record(record, metric, *rates))
 
 
-def _records(texts: dict[str, str]) -> Iterator[tuple[str, MetricRecord | MeanRecord]]:
+def _records(texts: Mapping[str, str]) -> Iterator[tuple[str, MetricRecord | MeanRecord]]:
     for metric, text in texts.items():
         if text.startswith("["):
             continue

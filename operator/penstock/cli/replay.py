@@ -77,6 +77,9 @@ def replay(  # noqa: PLR0913 (one parameter per option is how typer reads them)
     their values], better [answers, sum, sum of squares]. Lines with "phase": "history" come
     before; an hour of them tells how bad answers cluster and how pods differ.
 
+    A Release of mirrors and weights has two judgements of a metric: mirror/<metric> of the copies,
+    and <metric> of what users met, each with half the level.
+
     Printed is one line per interval of a release: the verdict, the evidence (natural logarithms),
     how many times as bad (low, middle, high), and why in words. With --prometheus each metric of
     the Rollout is judged that compares: proportions, distributions and means, not categories.

@@ -22,7 +22,7 @@ from penstock.core.traffic.target import Target, target_of
 
 DOMAINS = "cluster.local", "istio-system"
 
-Choice = Callable[[Metric, MetricTemplateSpec | None], MetricTemplateSpec | None]
+Choice = Callable[[RolloutSpec, Metric, MetricTemplateSpec | None], MetricTemplateSpec | None]
 """The template of a metric, from the one in the files; None where it has to be in the files."""
 
 
@@ -72,7 +72,7 @@ def _plan(
     """Return a plan whose parts are right by themselves, and refuse what does not fit together."""
     spec = RolloutSpec.model_validate(rollout["spec"])
     chosen = {
-        metric.title: choice(metric, known.get(metric.template))
+        metric.title: choice(spec, metric, known.get(metric.template))
         for metric in spec.analysis.metrics
         if metric.template is not None
     }

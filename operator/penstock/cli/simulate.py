@@ -17,7 +17,6 @@ from penstock.cli.simulation import text
 from penstock.cli.simulation.document import document
 from penstock.cli.simulation.play import Told, play
 from penstock.cli.simulation.setting import check_length, read_setting
-from penstock.core.simulation.course import Event
 from penstock.core.simulation.setting import LAG, PROPAGATION, Traffic, Values
 
 BELOW = 3
@@ -39,7 +38,7 @@ def simulate(  # noqa: PLR0913 (one parameter per option is how typer reads them
     stable_errors: Annotated[float, rate("Bad answers of stable, in percent")],
     candidate_errors: Annotated[float, rate("Bad answers of the new version, in percent")],
     candidate_errors_from: Annotated[
-        float, rate("Weight from which the new version differs; below, it is like stable")
+        float, rate("Weight (or mirror) from which the new version differs; below, like stable")
     ] = 0,
     stable_mean: Annotated[
         float, rate("Mean value of stable's answers, for metrics of means", 1e12)
@@ -65,6 +64,7 @@ def simulate(  # noqa: PLR0913 (one parameter per option is how typer reads them
     approve_after: Annotated[
         timedelta, duration("Time until a step's approval is given", "0s")
     ] = timedelta(0),
+    gate_after: Annotated[timedelta, duration("Time until a gate opens", "0s")] = timedelta(0),
     lag: Annotated[
         timedelta, duration("Time until a sample is there, as in the configuration", "15s")
     ] = LAG,
@@ -72,7 +72,7 @@ def simulate(  # noqa: PLR0913 (one parameter per option is how typer reads them
         timedelta, duration("Time until every proxy follows a weight", "2s")
     ] = PROPAGATION,
     horizon: Annotated[
-        timedelta | None, duration("When a run is given up", "all deadlines and approvals")
+        timedelta | None, duration("When a run is given up", "all deadlines, approvals, gates")
     ] = None,
     plot: Annotated[
         Path | None,
@@ -80,12 +80,14 @@ def simulate(  # noqa: PLR0913 (one parameter per option is how typer reads them
     ] = None,
     output: Annotated[Output, typer.Option("--output", "-o", help="What is printed")] = Output.TEXT,
     fail_below: Annotated[
-        float | None, rate("Exit with code 3 if fewer than so many percent are promoted")
+        float | None,
+        rate("Exit with code 3 if fewer percent are promoted, or observed as a shadow"),
     ] = None,
 ) -> None:
     """Try a whole release against generated traffic, without a cluster and without data.
 
-    FILE has the Rollout as you would apply it; its spec.version is the version that is released.
+    FILE has the Rollout as you would apply it, canary, blue/green or shadow; its spec.version is
+    the version that is released.
     The plan, every decision and every verdict are the operator's own; only requests, errors and
     the time are made here:
 
@@ -114,6 +116,12 @@ def simulate(  # noqa: PLR0913 (one parameter per option is how typer reads them
       MetricTemplate is in a FILE too; a mean needs it there.
       An hour of stable's traffic before the release calibrates, as in the cluster.
       Approvals are given after --approve-after; nobody answers a metric with onWorse: Hold.
+      Gates open --gate-after they are asked, and none fails.
+      A mirror copies its percent of all requests; copies are judged apart, with half the level
+      where weights follow, and no user gets a bad answer of them. A shadow ends observed.
+      Blue/green compares nothing: only thresholds and alerts judge it, and here they never
+      speak against a version, so what is played is its time and its waits.
+      Requests that match and preview choose are left out; all requests fit a mirror's match.
 
     \b
     Exit codes: 0 done, 2 the input cannot be used, 3 see --fail-below.
@@ -136,6 +144,7 @@ def simulate(  # noqa: PLR0913 (one parameter per option is how typer reads them
         setting = replace(
             read_setting(file, traffic),
             approve_after=approve_after,
+            gate_after=gate_after,
             lag=lag,
             propagation=propagation_delay,
             horizon=horizon,
@@ -146,7 +155,7 @@ def simulate(  # noqa: PLR0913 (one parameter per option is how typer reads them
         _draw(told, plot, output)
     except (InputError, OSError) as error:
         raise refusal.ended("simulate", error) from error
-    few = fail_below is not None and told.summary.percent(Event.PROMOTED) < fail_below
+    few = fail_below is not None and told.summary.good_percent < fail_below
     raise typer.Exit(BELOW if few else 0)
 
 

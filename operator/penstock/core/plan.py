@@ -84,6 +84,15 @@ def compares(steps: Sequence[StepStatus], index: int) -> bool:
     return 0 <= index < len(steps) and not steps[index].preview
 
 
+def needs_proof(spec: RolloutSpec, steps: Sequence[StepStatus], index: int) -> bool:
+    """Return whether a step with traffic is left only when it is proven Safe.
+
+    A preview, a shadow and copies of chosen requests only must have nothing against them.
+    """
+    looked_at = spec.strategy.shadow is not None or is_partial(spec, index)
+    return not (steps[index].preview or looked_at)
+
+
 def bake(step: StepStatus) -> timedelta:
     """Return the least time with data on a step."""
     return _read(step.bake, DEFAULT_BAKE)

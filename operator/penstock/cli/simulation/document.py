@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from penstock.cli.simulation import text
 from penstock.cli.simulation.play import Told
 from penstock.core.simulation.course import Event
 from penstock.core.simulation.summary import Spread
@@ -14,14 +15,22 @@ def document(told: Told) -> dict[str, Any]:
         "rollout": told.setting.name,
         "version": told.setting.spec.version,
         "timeline": [
-            {"t": round(m.seconds, 3), "event": str(m.event), "weight": m.weight, "why": m.why}
+            {
+                "t": round(m.seconds, 3),
+                "event": str(m.event),
+                "weight": m.weight,
+                "mirror": m.mirror,
+                "why": m.why,
+            }
             for m in shown.moments
         ],
+        "assumed": list(text.assumptions(told.setting)),
         "notes": shown.notes,
         "runs": all_.runs,
         "seed": told.seed,
         "horizonSeconds": told.setting.end.total_seconds(),
         "promotedPercent": all_.percent(Event.PROMOTED),
+        "observedPercent": all_.percent(Event.OBSERVED),
         "rolledBackPercent": all_.percent(Event.ROLLED_BACK),
         "waitingPercent": all_.percent(Event.WAITING),
         "rolledBackByCause": dict(all_.causes),

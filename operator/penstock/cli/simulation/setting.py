@@ -6,13 +6,20 @@ from pathlib import Path
 
 from penstock.api.fields import format_duration
 from penstock.api.v1alpha1.analysis import Metric
-from penstock.api.v1alpha1.metric_template import Distribution, MetricTemplateSpec, Proportion
+from penstock.api.v1alpha1.metric_template import (
+    Distribution,
+    MetricTemplateSpec,
+    Proportion,
+    Told,
+)
+from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.cli import rollout_files
 from penstock.cli.refusal import InputError
 from penstock.core import ledger
 from penstock.core.simulation.setting import Setting, Traffic
 
 MOST_LOOKS = 100_000
+_SELECTOR = '{route_name=~"$route",$variant}'
 
 
 def read_setting(files: Sequence[Path], traffic: Traffic) -> Setting:
@@ -26,16 +33,24 @@ def read_setting(files: Sequence[Path], traffic: Traffic) -> Setting:
     return Setting(plan.name, plan.spec, plan.templates, traffic)
 
 
-def _template(metric: Metric, given: MetricTemplateSpec | None) -> MetricTemplateSpec:
-    """Return the template of a metric, or one that stands in for it."""
+def _template(
+    spec: RolloutSpec, metric: Metric, given: MetricTemplateSpec | None
+) -> MetricTemplateSpec:
+    """Return the template of a metric, or one that stands in for it.
+
+    That one tells routes apart where the operator would refuse it otherwise.
+    """
     if given is not None:
         rail = ledger.guardrail(metric, given)
         if given.distribution or (rail and (rail.counted or rail.mean or rail.threshold)):
             return given
+    matches = spec.strategy.canary is not None and spec.strategy.canary.match is not None
+    separates = (Told.ROUTE,) if matches else None
     if metric.edges:
-        return MetricTemplateSpec(distribution=Distribution(buckets="requests_bucket{$variant}"))
-    counters = Proportion(total="requests{$variant}", bad='requests{code="500",$variant}')
-    return MetricTemplateSpec(proportion=counters)
+        buckets = Distribution(buckets=f"requests_bucket{_SELECTOR}")
+        return MetricTemplateSpec(distribution=buckets, separates=separates)
+    counters = Proportion(total=f"requests{_SELECTOR}", bad=f"bad_requests{_SELECTOR}")
+    return MetricTemplateSpec(proportion=counters, separates=separates)
 
 
 def check_length(setting: Setting) -> None:

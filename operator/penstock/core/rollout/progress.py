@@ -220,10 +220,9 @@ def _safe(status: RolloutStatus, index: int, turn: Turn) -> bool:
     candidate, verdict = status.candidate, turn.seen.analysis.verdict
     if candidate is not None and _waved(status.steps[candidate.step]):
         return True
-    looked_at = turn.rules.strategy.shadow or plan.is_partial(turn.rules, index)
-    if status.steps[index].preview or looked_at:
-        return verdict in (Verdict.SAFE, Verdict.LEARNING)
-    return verdict is Verdict.SAFE
+    if plan.needs_proof(turn.rules, status.steps, index):
+        return verdict is Verdict.SAFE
+    return verdict in (Verdict.SAFE, Verdict.LEARNING)
 
 
 def _waved(step: StepStatus) -> bool:

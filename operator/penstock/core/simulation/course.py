@@ -1,7 +1,10 @@
 """What happened in one run."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+
+import numpy as np
 
 from penstock.core.looks import Floats
 
@@ -9,12 +12,17 @@ from penstock.core.looks import Floats
 class Event(StrEnum):
     """What can happen to a release."""
 
+    PREVIEW = "Preview"
+    MIRROR = "Mirror"
     WEIGHT = "Weight"
     ASKED = "ApprovalAsked"
     APPROVED = "Approved"
+    GATE_ASKED = "GateAsked"
+    GATE_OPEN = "GateOpen"
     HELD = "Held"
     OVERDUE = "DeadlineOver"
     PROMOTED = "Promoted"
+    OBSERVED = "Observed"
     ROLLED_BACK = "RolledBack"
     WAITING = "Waiting"
 
@@ -28,12 +36,14 @@ class Moment:
         event: What it was.
         weight: The weight from then on, in percent.
         why: Sentences, most often one per metric.
+        mirror: The share of the requests that are copied from then on, in percent.
     """
 
     seconds: float
     event: Event
     weight: float
     why: tuple[str, ...] = ()
+    mirror: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,7 @@ class Path:
 
     Attributes:
         seconds: When the look was taken.
-        weight: The weight that it was about, in percent.
+        weight: The weight that it was about, in percent; 0 for copies.
         worse: The greatest of the metrics that act.
         safe: The least of them.
     """
@@ -52,17 +62,23 @@ class Path:
     worse: Floats
     safe: Floats
 
+    @classmethod
+    def joined(cls, paths: Iterable["Path"]) -> "Path":
+        """Return some paths as one."""
+        columns = [[one.seconds, one.weight, one.worse, one.safe] for one in paths]
+        return cls(*(np.concatenate(same) for same in zip(*columns, strict=True)))
+
 
 @dataclass(frozen=True, slots=True)
 class Course:
     """One run, from its start to its end or to the horizon.
 
     Attributes:
-        outcome: Promoted, RolledBack, or Waiting at the horizon.
+        outcome: Promoted, Observed, RolledBack, or Waiting at the horizon.
         cause: Why, in one word; empty while it waits.
         seconds: Its length.
         weight: The greatest weight that the candidate had, in percent.
-        requests: What the candidate answered, until the end was in force.
+        requests: What users were answered by the candidate, until the end was in force.
         bad: Bad answers among them, of the first metric that compares.
         excess: How many more they are than expected of stable.
         moments: What happened, in order.

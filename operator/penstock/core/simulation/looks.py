@@ -1,5 +1,6 @@
-"""The looks of one run: requests and bad answers of every interval, made ahead of time."""
+"""The looks of one phase of a run: requests and bad answers of every interval, made ahead."""
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,23 +15,30 @@ from penstock.core.simulation.setting import Setting
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The time of one weight.
+    """The time of one state of the traffic.
 
     Attributes:
         step: Index of its step.
-        weight: In percent.
+        weight: The share of the requests that the candidate answers, in percent.
         begins: When every proxy follows it, in seconds since the start.
         base: Looks with greater numbers are about it.
+        mirror: The share of the requests that are copied to the candidate, in percent.
     """
 
     step: int
     weight: float
     begins: float
     base: int
+    mirror: float = 0.0
+
+    @property
+    def exposure(self) -> float:
+        """The share of the requests that the candidate gets, to answer or as copies, in percent."""
+        return self.mirror or self.weight
 
 
 class Looks:
-    """The looks of one run, some of them of a time that has not come yet.
+    """The looks of one phase of a run, some of them of a time that has not come yet.
 
     Attributes:
         before: The ledger before the first look, calibrated.
@@ -40,11 +48,22 @@ class Looks:
 
     def __init__(self, setting: Setting, rng: np.random.Generator) -> None:
         """Draw the pods and the hour of history; there are no looks yet."""
-        self._rng, self._traffic = rng, setting.traffic
+        self._rng, self._traffic, self._setting = rng, setting.traffic, setting
         self._interval = setting.spec.analysis.interval.total_seconds()
         self._stable = Pods.drawn(self._traffic.pods, self._traffic, rng)
         self._candidate = Pods.drawn(self._traffic.candidate_pods, self._traffic, rng)
         self.before = calibrated(setting, self._stable, rng)
+        self._begin()
+
+    def anew(self) -> "Looks":
+        """Return what a new phase begins with: the same pods and history, and no looks."""
+        new = copy.copy(self)
+        new._begin()
+        return new
+
+    def _begin(self) -> None:
+        """Begin without looks."""
+        setting = self._setting
         self._columns = no_looks()
         self._bad = np.zeros(0, np.int64)
         self.series = [
@@ -79,10 +98,10 @@ class Looks:
         return self.column("candidate_total") + self.column("stable_total") > 0
 
     def extend(self, span: Span, count: int, warm_until: float) -> None:
-        """Make looks of a weight; those that begin before `warm_until` (seconds) are warm-up."""
-        share, expected = span.weight / 100, self._traffic.per_second * self._interval
-        candidate = self._candidate.requests(expected * share, count, self._rng)
-        stable = self._stable.requests(expected * (1 - share), count, self._rng)
+        """Make looks of a span; those that begin before `warm_until` (seconds) are warm-up."""
+        expected = self._traffic.per_second * self._interval
+        candidate = self._candidate.requests(expected * span.exposure / 100, count, self._rng)
+        stable = self._stable.requests(expected * (1 - span.weight / 100), count, self._rng)
         numbers = max(span.base, self.last) + 1 + np.arange(count)
         fresh = np.zeros((len(COLUMNS), count), np.int64)
         for name, values in (
@@ -96,8 +115,8 @@ class Looks:
         ):
             fresh[PLACE[name]] = values
         self._columns = np.concatenate((self._columns, fresh), 1)
-        self._count(fresh, candidate, stable, self._traffic.candidate_at(span.weight))
-        self._value(fresh, candidate, stable, self._traffic.candidate_mean_at(span.weight))
+        self._count(fresh, candidate, stable, self._traffic.candidate_at(span.exposure))
+        self._value(fresh, candidate, stable, self._traffic.candidate_mean_at(span.exposure))
 
     def _count(self, fresh: Integers, candidate: Integers, stable: Integers, rate: float) -> None:
         """Give each share its bad answers; without one the candidate still has some."""
@@ -130,10 +149,13 @@ class Looks:
             one.cut(kept)
 
     def answered(self, span: Span, until: float) -> tuple[int, int]:
-        """Return what the candidate answered at a weight until a time, and how much of it badly.
+        """Return what the candidate answered to users until a time, and how much of it badly.
 
-        What lies beside the looks, while the weight changes, is drawn here.
+        What lies beside the looks, while the weight changes, is drawn here. Nobody gets the
+        answers to copies.
         """
+        if not span.weight:
+            return 0, 0
         mine = self.column("number") > span.base
         rest = until - span.begins - float(mine.sum()) * self._interval
         expected = self._traffic.per_second * span.weight / 100 * max(rest, 0.0)

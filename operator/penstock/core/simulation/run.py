@@ -2,15 +2,14 @@
 
 import numpy as np
 
-from penstock.api.v1alpha1.rollout_status import Phase, RolloutStatus
-from penstock.core import plan
+from penstock.api.v1alpha1.rollout_status import RolloutStatus
 from penstock.core.rollout.decide import decide
 from penstock.core.simulation import screen
 from penstock.core.simulation.chronicle import Chronicle
 from penstock.core.simulation.course import Course, Event, Path
 from penstock.core.simulation.rhythm import instant
 from penstock.core.simulation.setting import Setting
-from penstock.core.simulation.state import State
+from penstock.core.simulation.state import State, place
 from penstock.core.simulation.view import seen
 from penstock.core.simulation.wake import next_turn
 
@@ -69,9 +68,13 @@ class _Run:
         )
 
     def _path(self) -> Path:
-        made, rhythm = self._state.made, self._state.rhythm
-        weights = np.array([step.weight or 0.0 for step in self._state.status.steps])
-        return screen.path(made, rhythm.ends(made.column("number")) + rhythm.lag, weights)
+        """Return the evidence of all phases, one after the other."""
+        state, rhythm = self._state, self._state.rhythm
+        weights = np.array([step.weight or 0.0 for step in state.status.steps])
+        return Path.joined(
+            screen.path(made, rhythm.ends(made.column("number")) + rhythm.lag, weights)
+            for made in (*state.over, state.made)
+        )
 
     def _turn(self, now: float) -> None:
         """Let the operator decide, and do what it says."""
@@ -79,24 +82,19 @@ class _Run:
         state.now, state.turns = now, state.turns + 1
         before, facts = state.status, seen(state)
         state.status = decide(state.setting.spec, before, facts, instant(now)).status
-        moved = state.status.traffic.weight != before.traffic.weight
-        if moved or state.status.ended is not None:
+        if place(state.status) != place(before) or state.status.ended is not None:
             self._move(before)
         self._chronicle.tell(before, facts)
 
     def _move(self, before: RolloutStatus) -> None:
-        """Follow a new weight."""
+        """Follow a new state of the traffic."""
         state, status = self._state, self._state.status
         begins, promoted = state.now + state.rhythm.propagation, before.traffic.weight >= 100
         self._leave(state.now if promoted else begins)
-        if status.candidate is None:
-            return
-        step = plan.traffic_step(status.steps, status.candidate.step)
-        if status.phase is Phase.PROMOTING:
-            step = len(status.steps)
-        state.enter(step, status.traffic.weight, begins)
+        if status.candidate is not None:
+            state.enter(place(status), begins)
 
     def _leave(self, until: float) -> None:
-        """Count what the candidate answered at the weight that is left."""
+        """Count what users were answered by the candidate until now."""
         requests, bad = self._state.leave(until)
         self._requests, self._bad = self._requests + requests, self._bad + bad

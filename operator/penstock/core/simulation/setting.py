@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from penstock.api.v1alpha1.metric_template import Better, MetricTemplateSpec
 from penstock.api.v1alpha1.rollout import RolloutSpec
-from penstock.core import analysis, ledger, plan
+from penstock.api.v1alpha1.rollout_status import StepStatus
+from penstock.core import analysis, ledger, phases, plan
 from penstock.core.ledger import Guardrail
 
 LAG, PROPAGATION = timedelta(seconds=15), timedelta(seconds=2)
@@ -62,11 +63,11 @@ class Traffic:
     values: Values = Values()
 
     def candidate_mean_at(self, weight: float) -> float:
-        """Return the mean of the candidate's answers at a weight in percent."""
+        """Return the mean of the candidate's answers at a weight, or a mirror, in percent."""
         return self.values.candidate if weight >= self.bad_from else self.values.stable
 
     def candidate_at(self, weight: float) -> float:
-        """Return the candidate's share of bad answers at a weight in percent."""
+        """Return the candidate's share of bad answers at a weight, or a mirror, in percent."""
         return self.candidate_rate if weight >= self.bad_from else self.stable_rate
 
 
@@ -80,10 +81,11 @@ class Setting:
         templates: MetricTemplates by name of the metric; every metric that compares needs one.
         traffic: What comes in.
         approve_after: Time until a person approves a step that asks for it.
+        gate_after: Time until a gate opens, from when it is asked.
         lag: Time until a sample is there.
         propagation: Time until every proxy follows a weight.
         horizon: Virtual time at which a run ends that has not ended; None for the sum of all
-            deadlines and approvals.
+            deadlines, approvals and gates.
     """
 
     name: str
@@ -91,14 +93,23 @@ class Setting:
     templates: Mapping[str, MetricTemplateSpec]
     traffic: Traffic
     approve_after: timedelta = timedelta(0)
+    gate_after: timedelta = timedelta(0)
     lag: timedelta = LAG
     propagation: timedelta = PROPAGATION
     horizon: timedelta | None = None
 
     @property
     def rails(self) -> tuple[Guardrail, ...]:
-        """The guardrails."""
-        return ledger.guardrails(self.spec.analysis, self.templates)
+        """The guardrails; of blue/green, which compares nothing, only the thresholds."""
+        rails = ledger.guardrails(self.spec.analysis, self.templates)
+        if self.spec.strategy.blue_green is None:
+            return rails
+        return tuple(rail for rail in rails if rail.threshold)
+
+    @property
+    def rules(self) -> RolloutSpec:
+        """The spec with the level of one phase: copies and live requests are judged apart."""
+        return phases.rules(self.spec, plan.expand(self.spec))
 
     def counts_good(self, rail: Guardrail) -> bool:
         """Return whether what a metric counts is good answers."""
@@ -110,14 +121,24 @@ class Setting:
         if self.horizon is not None:
             return self.horizon
         steps = plan.expand(self.spec)
-        waits = [self.approve_after if step.approval else plan.deadline(step) for step in steps]
+        comes = [self.comes_after(step) for step in steps]
+        waits = [
+            plan.deadline(step) if wait is None else wait
+            for wait, step in zip(comes, steps, strict=True)
+        ]
         return sum(waits, self.propagation * (len(steps) + 1) + self.lag)
+
+    def comes_after(self, step: StepStatus) -> timedelta | None:
+        """Return the time until what a step waits for comes; None for a step with traffic."""
+        if step.approval:
+            return self.approve_after
+        return self.gate_after if step.gate else None
 
     @property
     def alpha(self) -> float:
         """The chance of a false alarm of each metric that compares and acts, 0 to 1."""
         acting = sum(1 for rail in self.rails if rail.acts and rail.compares)
-        return analysis.guardrail_alpha(self.spec.analysis.false_alarm_rate, acting)
+        return analysis.guardrail_alpha(self.rules.analysis.false_alarm_rate, acting)
 
     @property
     def log_needed(self) -> tuple[float, float]:

@@ -50,6 +50,11 @@ class Summary:
         """Return the share of runs that ended in a way, in percent."""
         return 100 * self.outcomes.get(outcome, 0) / max(self.runs, 1)
 
+    @property
+    def good_percent(self) -> float:
+        """The share of runs that ended well: promoted, or observed as a shadow, in percent."""
+        return self.percent(Event.PROMOTED) + self.percent(Event.OBSERVED)
+
 
 def summary(courses: Sequence[Course]) -> Summary:
     """Return what many runs have in common."""

@@ -1,8 +1,9 @@
 """What the operator sees of a simulated release: pods, route, commands, and what metrics say."""
 
-from penstock.core import judging
-from penstock.core.facts import Analysis, Command, Route, Seen, VersionPods
+from penstock.core import judging, phases
+from penstock.core.facts import Analysis, Command, GateSaid, GateState, Route, Seen, VersionPods
 from penstock.core.question import Question
+from penstock.core.rollout import gates
 from penstock.core.simulation import book
 from penstock.core.simulation.rhythm import NEARLY, instant
 from penstock.core.simulation.state import State
@@ -23,6 +24,7 @@ def seen(state: State) -> Seen:
         route=_route(state),
         prepared=candidate is not None and state.now >= state.rhythm.propagation,
         commands=_commands(state),
+        gate=_gate(state),
         analysis=_analysis(state) if candidate else Analysis(),
         propagation=setting.propagation,
     )
@@ -40,20 +42,37 @@ def _route(state: State) -> Route:
 
 def _commands(state: State) -> tuple[Command, ...]:
     """Return the approval of the step that asks for one, once it is time."""
-    asked, candidate = state.asked, state.status.candidate
-    if asked is None or candidate is None or state.now < asked:
+    comes, step, candidate = state.awaited, state.step, state.status.candidate
+    if comes is None or candidate is None or state.now < comes:
+        return ()
+    if step is None or not step.approval:
         return ()
     target = f"{candidate.release}/{candidate.step}"
     return (Command("approve", target, f"step-{candidate.step}", "the simulation"),)
 
 
+def _gate(state: State) -> GateSaid | None:
+    """Return what the gate says that is asked: open, once it is time; before, nothing."""
+    comes = state.awaited
+    if comes is None or state.now < comes:
+        return None
+    if gates.asked(state.status, state.setting.spec) is None:
+        return None
+    return GateSaid(GateState.OPEN, "the simulation")
+
+
 def _analysis(state: State) -> Analysis:
     """Return what the metrics say after all looks that are due."""
-    looked, steps = state.looked, state.status.steps
+    looked, steps, rules = state.looked, state.status.steps, state.setting.rules
+    candidate = state.status.candidate
+    at = candidate.step if candidate else -1
+    rails = phases.judged(state.rails, rules, steps, at)
+    if not rails:
+        return Analysis()
     step = state.span.step if state.span else -1
     question = Question(
-        spec=state.setting.spec,
-        rails=state.rails,
+        spec=rules,
+        rails=rails,
         steps=steps,
         step=min(step, len(steps) - 1),
         quiet=_quiet(state),

@@ -32,7 +32,7 @@ def next_turn(state: State, thorough: bool) -> float:
 
 
 def _at_a_look(state: State, span: Span, thorough: bool) -> float:
-    """Return when the next turn is taken while there is a weight."""
+    """Return when the next turn is taken while the candidate gets requests."""
     while True:
         timed, number = _timed(state), _next_look(state, span, thorough)
         if number is not None:
@@ -45,8 +45,10 @@ def _at_a_look(state: State, span: Span, thorough: bool) -> float:
 def _timed(state: State) -> float:
     """Return the next moment at which something happens by itself: at the latest, the horizon."""
     times = [*_silences(state), state.rhythm.horizon]
-    if state.asked is not None:
-        times.append(max(state.asked, state.now + MOMENT))
+    if state.awaited is not None:
+        times.append(max(state.awaited, state.now + MOMENT))
+    if state.previewed is not None:
+        times.append(state.previewed + MOMENT)
     if state.deadline is not None:
         times.append(seconds_of(state.deadline))
     return min((time for time in times if time > state.now), default=state.rhythm.horizon)
@@ -82,9 +84,9 @@ def _telling(state: State, span: Span) -> Flags:
     if candidate is None or candidate.held_by:
         return telling
     telling |= screen.held
-    if state.asked is None:
-        baked = (numbers - span.base) * state.rhythm.interval
-        telling |= screen.safe & (baked >= state.bake(span) - NEARLY)
+    if state.awaited is None:
+        baked = (numbers - span.base) * state.rhythm.interval >= state.bake(span) - NEARLY
+        telling |= screen.safe & baked if state.needs_proof(span) else baked
     if state.overdue and spec.analysis.on_inconclusive is OnInconclusive.ADVANCE:
         telling |= state.made.with_data
     return telling

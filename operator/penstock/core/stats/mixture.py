@@ -20,11 +20,14 @@ FIRST_START_SHARE = 0.5
 
 def log_sum(values: Floats, axis: int = -1) -> Floats:
     """Return ln of the sum of exponentials along an axis that is not empty."""
-    top: Floats = values.max(axis)
+    top: Floats = values.max(axis, keepdims=True)
+    if np.isfinite(top).all():
+        total: Floats = np.log(np.exp(values - top).sum(axis))
+        return total + top.squeeze(axis)
     finite = np.where(np.isfinite(top), top, 0.0)
     with np.errstate(divide="ignore"):
-        total: Floats = np.log(np.exp(values - np.expand_dims(finite, axis)).sum(axis))
-    return total + finite
+        total = np.log(np.exp(values - finite).sum(axis))
+    return total + finite.squeeze(axis)
 
 
 def log_add(a: Floats, b: Floats) -> Floats:

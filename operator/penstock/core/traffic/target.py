@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from penstock.api.v1alpha1 import API_VERSION, GROUP
@@ -206,6 +207,7 @@ def target_of(
     )
 
 
+@lru_cache(4096)
 def subset_name(version: str) -> str:
     """Return the subset of a version: the version itself where Istio takes it as a name."""
     if len(version) <= 63 and _DNS_LABEL.match(version):
