@@ -31,7 +31,8 @@ class Rhythm:
     """The times of a setting, in seconds.
 
     Attributes:
-        interval: Between two looks; look n ends after n of them.
+        interval: Between two looks; look n ends after n of them: the release starts at an instant
+            of the operator's grid (`core.instants`).
         lag: Until a sample is there, so that a look can be taken.
         propagation: Until every proxy follows a weight.
         horizon: When a run ends that has not ended.
