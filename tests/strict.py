@@ -25,7 +25,7 @@ ROUTES = {
 }
 NAMES = {"delegate": "fraud-split", "own": "fraud", "existing": "shop"}
 OURS = {"existing": ("primary", "fallback")}
-RULE = "penstock-ml-fraud:"
+RULE = "penstock-ml_fraud:"
 ALSO = {"virtualService": "edge", "http": ["edge"], "tls": ["fraud.example.com"], "tcp": [9000]}
 BETA = [{"headers": {"x-group": {"exact": "beta"}}}, {"cookies": {"a": {"exact": "1"}}}]
 LADDER = [{"weight": w, "bake": "10s"} for w in (1, 5, 25, 50)]
@@ -53,7 +53,7 @@ class StrictCluster(fakes.Cluster):
 
     route: Key = fakes.SPLIT
     also: tuple = ()
-    ours: tuple = ("penstock-ml-fraud",)
+    ours: tuple = ("penstock-ml_fraud",)
     faults: list = field(default_factory=list)
     labelled: bool = True
     subsets: dict = field(default_factory=dict)
@@ -285,7 +285,7 @@ class StrictStage(Stage):
             self.clock,
             route=Key(NAMESPACE, NAMES[route]),
             also=(Key(NAMESPACE, "edge"),) if also else (),
-            ours=(*OURS.get(route, ("penstock-ml-fraud",)), *(("edge",) if also else ())),
+            ours=(*OURS.get(route, ("penstock-ml_fraud",)), *(("edge",) if also else ())),
             labelled=not services,
         )
         self.cluster.objects = fakes.furnished(self.clock).objects

@@ -181,7 +181,7 @@ async def test_the_filter_is_there_before_the_first_weight_and_its_salt_is_the_r
     await stage.at(1)
     (live,) = stage.cluster.known(ENVOY_FILTER)
     assert "fraud-1:" in str(live["spec"])
-    names = {"delegate": "all-penstock-ml-fraud", "own": "penstock-ml-fraud"}
+    names = {"delegate": "all-penstock-ml_fraud", "own": "penstock-ml_fraud"}
     assert names[route] in str(live["spec"])
     assert stage.faults == []
 

@@ -1,6 +1,7 @@
 """Run the operator: `python -m penstock`. The only module that knows every other one."""
 
 import asyncio
+import gc
 import json
 import logging
 import signal
@@ -48,6 +49,8 @@ from penstock.world import Settings
 
 LOG = logging.getLogger("penstock")
 CONNECTIONS = 64
+COLLECTIONS = (100_000, 50, 50)
+"""How seldom Python looks for cycles, of which we make few: all loops stand still meanwhile."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -227,6 +230,7 @@ def main(
         typer.echo(f"{config_file}: {error}", err=True)
         raise typer.Exit(2) from error
     _log(configuration.log_format)
+    gc.set_threshold(*COLLECTIONS)
     try:
         asyncio.run(_run(configuration))
     except ConfigurationError as error:

@@ -23,7 +23,7 @@ from penstock.core.kinds import (
 )
 from penstock.core.traffic import destination_rule, envoy_filter, virtual_service
 from penstock.core.traffic.shares import Wanted
-from penstock.core.traffic.target import ROLLED_BACK_MARK, Place
+from penstock.core.traffic.target import ROLLED_BACK_MARK, Place, envoy_filter_name
 from penstock.gatherer import FINALIZER, subsets_in_force
 from penstock.ports import Objects, Writes
 from penstock.world import World
@@ -215,7 +215,7 @@ class Effects:
 
     async def remove_filter(self, namespace: str, name: str, root_namespace: str) -> None:
         """Delete the EnvoyFilter of a Rollout that is gone and whose routes go with it."""
-        key = Key(root_namespace, f"penstock-{namespace}-{name}")
+        key = Key(root_namespace, envoy_filter_name(namespace, name))
         live = await self.objects.get(ENVOY_FILTER, key)
         if live is not None:
             await self._delete(ENVOY_FILTER, live)

@@ -38,16 +38,25 @@ class Fleet:
 
     @classmethod
     def of(
-        cls, rig: Rig, size: int, versions: tuple[str, ...], analysis: dict[str, Any]
+        cls,
+        rig: Rig,
+        size: int,
+        versions: tuple[str, ...],
+        analysis: dict[str, Any],
+        *,
+        exported: bool = True,
     ) -> "Fleet":
-        """Make the Rollouts of v1, wait until v1 is stable everywhere, then deploy the others."""
+        """Make the Rollouts of v1, wait until v1 is stable everywhere, then deploy the others.
+
+        Services that are not exported are none of the edge's business.
+        """
         places = tuple(rig.bed.place(f"many-{number}") for number in range(PLACES))
         names = tuple((places[number % PLACES], f"r{number:04}") for number in range(size))
         fleet = cls(rig, places, names)
         fleet._deploy("v1")
         rig.say(f"{size} Rollouts")
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda one: _make(*one, analysis), names))
+            list(pool.map(lambda one: _make(*one, analysis, exported), names))
         fleet.await_status(lambda status: bool(status.get("stable")), "stable", 300)
         for version in versions[1:]:
             fleet._deploy(version)
@@ -86,8 +95,10 @@ class Fleet:
         wait_until("quiet", calm, 180, every=2)
 
 
-def _make(place: Place, name: str, analysis: dict[str, Any]) -> None:
+def _make(place: Place, name: str, analysis: dict[str, Any], exported: bool) -> None:
     service = workloads.service(name)
+    if not exported:
+        service["metadata"]["annotations"] = {"networking.istio.io/exportTo": "."}
     service["spec"]["selector"] = {"app": APP}
     place.apply(service)
     manifest = stages.rollout(plan=[stages.step(10, "30m")], analysis=analysis)
@@ -161,9 +172,11 @@ def busy(rig: Rig) -> list[Row]:
 
 def crowd(rig: Rig) -> list[Row]:
     """1,000 releases in progress. The API and Prometheus are real, what is counted is made up."""
-    fleet = Fleet.of(rig, CROWD, ("v1", "v2"), ANALYSIS)
+    fleet = Fleet.of(rig, CROWD, ("v1", "v2"), ANALYSIS, exported=False)
     root = _root(fleet)
-    root["spec"]["gateways"] = ["mesh"]  # the edge would take each change of 1,000 routes to heart
+    root["spec"]["gateways"] = [
+        "mesh"
+    ]  # not the edge: it would take in 1,000 routes at each change
     fleet.places[0].apply(root)
     hosts = [f"{name}.{place.namespace}.svc.cluster.local" for place, name in fleet.names]
     with made_up.prometheus(hosts, rig.bed.files()[0]) as url:

@@ -13,7 +13,7 @@ STEPS = [{"weight": 50}]
 PATH = {"match": [{"path": {"regex": "/.*"}}], "steps": STEPS}
 COPIES = {"steps": [{"mirror": {"percent": 5}}, *STEPS]}
 COOKIE = {"cookie": {"name": "v", "issue": True}}
-OUR = "penstock-ml-fraud"
+OUR = "penstock-ml_fraud"
 
 
 def problems(route, canary, *lives, **traffic):

@@ -150,5 +150,5 @@ def test_a_sticky_release_needs_a_root_that_leads_to_its_delegate():
     sticky = Sticky(header="x-user-id")
     (problem,) = route_problems.of_sticky(sticky, [])
     assert problem.reason == "NoRoot"
-    assert route_problems.of_sticky(sticky, ["root-penstock-ml-fraud"]) == ()
+    assert route_problems.of_sticky(sticky, ["root-penstock-ml_fraud"]) == ()
     assert route_problems.of_sticky(None, []) == ()

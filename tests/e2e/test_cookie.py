@@ -15,7 +15,7 @@ def test_users_keep_their_version_and_no_cookie_is_left_to_obey(stage, place, be
     spec = stages.rollout(plan=[stages.step(w, "4s") for w in WEIGHTS])
     spec["spec"]["traffic"]["sticky"] = {"cookie": {"name": "v", "issue": True, "maxAge": "1h"}}
     play = stage(spec, rate=400, users=USERS, cookies=True)
-    split = f"penstock-{place.namespace}-fraud"
+    split = f"penstock-{place.namespace}_fraud"
     assert bed.request(place.hostname).set_cookies == ()
     play.release("v2")
     play.await_weight(30)

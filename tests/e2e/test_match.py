@@ -47,7 +47,7 @@ def asked(bed, play, requests):
 def test_a_match_serves_the_chosen_through_every_step_and_is_not_counted(stage, place, bed):
     place.apply(ROUTED)
     play = stage(canary({"delegate": "fraud-split"}, 5, 50), rate=200)
-    split = f"penstock-{place.namespace}-fraud"
+    split = f"penstock-{place.namespace}_fraud"
     play.release("v2")
     play.await_weight(5)
     place.wait(lambda: 5 in play.recorder.envoy_weights("v2", split), 10, "5 at the edge")

@@ -440,7 +440,7 @@ def virtual_service(route, name="mine"):
 
 
 def test_nobody_else_gives_a_route_a_name_that_an_envoy_filter_of_ours_matches(guarded):
-    taken = virtual_service(f"root-penstock-{guarded.namespace}-fraud")
+    taken = virtual_service(f"root-penstock-{guarded.namespace}_fraud")
     refusal = "an http route may not be named root-penstock-"
     guarded.wait(lambda: refusal in create(guarded, AUTHOR, taken).stderr, 10, "policy")
     assert_refused(create(guarded, AUTHOR, taken), "routes", refusal)

@@ -50,4 +50,4 @@ def test_two_virtual_services_go_through_the_ladder_and_back_together(stage, pla
     place.wait(lambda: edge.routes(other) == {"all": (("v1", 100),)}, 10, "v1 for the other host")
     assert bed.request(other).version == "v1"
     assert place.get("virtualservice", "second")["spec"]["http"][0]["timeout"] == "9s"
-    play.assert_clean(route=f"penstock-{place.namespace}-fraud")
+    play.assert_clean(route=f"penstock-{place.namespace}_fraud")

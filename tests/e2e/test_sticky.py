@@ -53,7 +53,7 @@ def test_users_land_where_the_formula_says_and_nobody_leaves_a_growing_candidate
     play.command("abort=fraud-2#enough")
     play.await_phase("RolledBack")
     play.place.wait(lambda: play.recorder.envoy_weights("v2")[-1] == 0, 10, "0 at the edge")
-    name = f"penstock-{play.place.namespace}-fraud"
+    name = f"penstock-{play.place.namespace}.fraud"
     api = play.place.api
     assert api.find("envoyfilter", name, "istio-system") is not None
     del play.spec["spec"]["traffic"]["sticky"]

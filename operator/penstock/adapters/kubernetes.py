@@ -170,12 +170,14 @@ class Kubernetes:
         """Return the parsed answer; None for 404."""
         url = f"{path}?{urlencode(query)}" if query else path
         headers = {"Accept": _JSON, "Content-Type": content}
-        serialized = await self._api.param_serialize(
-            method, url, header_params=headers, body=body, auth_settings=["BearerToken"]
-        )
+        method, url, headers, _, fields = await self._api.param_serialize(
+            method, url, header_params=headers, auth_settings=["BearerToken"]
+        )  # The body is plain JSON already: it need not be copied through, value by value.
         began = time.monotonic()
         try:
-            answer = await self._api.call_api(*serialized, _request_timeout=TIMEOUT_SECONDS)
+            answer = await self._api.call_api(
+                method, url, headers, body, fields, _request_timeout=TIMEOUT_SECONDS
+            )
             text: bytes = await answer.read()  # type: ignore[no-untyped-call]
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise TransientError(f"{method} {path}: {error!r}") from error

@@ -110,7 +110,7 @@ def test_a_cookie_of_another_release_is_never_obeyed():
     browser.cookie = "v=fraud-1.c"
     found = http(at(1, release="fraud-2"))
     assert [r["name"].rpartition(":")[2] for r in found if browser._fits(r)] == [
-        "penstock-ml-fraud"
+        "penstock-ml_fraud"
     ]
     browser.ask(found, dice)
     assert browser.cookie.startswith("v=fraud-2.")

@@ -36,7 +36,7 @@ def test_a_preview_stands_before_the_split_and_serves_as_the_split_does():
     rule, after = http(virtual(split), PREVIEW)
     assert after == split
     assert rule == {
-        "name": "penstock-ml-fraud:match",
+        "name": "penstock-ml_fraud:match",
         "match": GROUP,
         "route": [to("v2", 100)],
         "timeout": "3s",
@@ -48,7 +48,7 @@ def test_a_preview_stands_before_the_split_and_serves_as_the_split_does():
 @pytest.mark.parametrize("route", [{"delegate": "fraud-split"}, EXISTING])
 def test_rules_come_and_go_and_leave_the_routes_as_they_were(exposure, route):
     where = target(route)
-    name = "primary" if route == EXISTING else "penstock-ml-fraud"
+    name = "primary" if route == EXISTING else "penstock-ml_fraud"
     before = [
         {"name": "static", "route": [SINK]},
         {**ours(to("v1", 100), name=name), "match": [{"uri": {"prefix": "/a"}}], "mirrors": [SINK]},
@@ -70,7 +70,7 @@ def test_all_requests_are_copied_beside_the_mirrors_of_others():
 
 def test_only_chosen_requests_are_copied_and_stable_answers_them():
     rule, split = http(virtual(ours(to("v1", 100))), SOME)
-    assert (rule["name"], rule["match"]) == ("penstock-ml-fraud:mirror", GROUP)
+    assert (rule["name"], rule["match"]) == ("penstock-ml_fraud:mirror", GROUP)
     assert rule["route"] == split["route"] == [to("v1", 100)]
     assert rule["mirrors"] == [{**MIRROR, "percentage": {"value": 100}}]
     assert "mirrors" not in split
@@ -85,7 +85,7 @@ def test_each_named_route_has_a_rule_of_its_own_and_none_takes_from_those_betwee
     two = {"existing": {"virtualService": "fraud", "http": ["a", "b"]}}
     live = virtual(ours(to("v1", 100), name="a"), {"route": [SINK]}, ours(to("v1", 100), name="b"))
     names = [r.get("name") for r in http(live, PREVIEW, where=target(two))]
-    assert names == ["penstock-ml-fraud:match:a", "a", None, "penstock-ml-fraud:match:b", "b"]
+    assert names == ["penstock-ml_fraud:match:a", "a", None, "penstock-ml_fraud:match:b", "b"]
 
 
 def test_a_rule_that_somebody_edits_is_put_back_but_a_timeout_blames_nobody():
@@ -157,7 +157,7 @@ def of(name, weight, **more):
 
 
 def test_several_are_as_wanted_when_all_are_since_the_last_was_written():
-    main, edge = of("penstock-ml-fraud", 5), of("edge", 5, time="2026-11-24T00:00:09Z")
+    main, edge = of("penstock-ml_fraud", 5), of("edge", 5, time="2026-11-24T00:00:09Z")
     found = read_all(main, edge)
     assert (found.exists, found.as_wanted) == (True, True)
     assert found.since == datetime(2026, 11, 24, 0, 0, 10, tzinfo=UTC)
@@ -171,4 +171,4 @@ def test_several_are_as_wanted_when_all_are_since_the_last_was_written():
 def test_a_mark_on_any_of_several_is_read():
     notes = {"penstock.dev/rolled-back": "fraud-1: Worse: bad"}
     edge = of("edge", 5, annotations=notes)
-    assert read_all(of("penstock-ml-fraud", 5), edge).rolled_back.startswith("fraud-1")
+    assert read_all(of("penstock-ml_fraud", 5), edge).rolled_back.startswith("fraud-1")

@@ -1,6 +1,7 @@
 """Names of what belongs to a Rollout, and the objects that carry them."""
 
 import re
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,16 +87,16 @@ def test_subsets_that_do_not_tell_a_version_are_passed_over():
 
 def test_rule_7_a_root_route_without_a_name_adds_none():
     unnamed = root("")
-    assert envoy_filter.route_names(target(), [unnamed]) == ("penstock-ml-fraud",)
+    assert envoy_filter.route_names(target(), [unnamed]) == ("penstock-ml_fraud",)
     two = {**root("a"), "spec": {"http": [*root("a")["spec"]["http"], *root("b")["spec"]["http"]]}}
     names = envoy_filter.route_names(target(), [two, {"metadata": {"namespace": "ml"}}])
-    assert names == ("a-penstock-ml-fraud", "b-penstock-ml-fraud")
+    assert names == ("a-penstock-ml_fraud", "b-penstock-ml_fraud")
 
 
 def test_a_delegate_without_a_namespace_is_meant_in_that_of_its_root():
     here = root("a", "ml", {"name": "fraud-split"})
     elsewhere = root("a", "shop", {"name": "fraud-split"})
-    assert envoy_filter.route_names(target(), [here]) == ("a-penstock-ml-fraud",)
+    assert envoy_filter.route_names(target(), [here]) == ("a-penstock-ml_fraud",)
     assert envoy_filter.route_names(target(), [elsewhere]) == ()
 
 
@@ -107,4 +108,12 @@ def test_a_filter_has_a_patch_per_route_and_says_whose_it_is():
     ]
     assert matched == ["a", "b"]
     assert made["metadata"]["labels"]["penstock.dev/rollout-namespace"] == "ml"
-    assert made["metadata"]["name"] == "penstock-ml-fraud"
+    assert made["metadata"]["name"] == "penstock-ml.fraud"
+
+
+def test_no_two_rollouts_of_the_mesh_share_the_name_of_a_route_or_of_a_filter():
+    pairs = (("a", "b-c"), ("a-b", "c"), ("a", "b.c"), ("a-b", "c.d"), ("a", "b-c.d"))
+    targets = [replace(target(), namespace=namespace, rollout=name) for namespace, name in pairs]
+    assert len({one.route_name for one in targets}) == len(pairs)
+    assert len({one.envoy_filter for one in targets}) == len(pairs)
+    assert not any("." in one.route_name for one in targets)

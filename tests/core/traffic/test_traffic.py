@@ -72,7 +72,7 @@ def virtual(*http, manager="penstock", time="2026-11-24T00:00:00Z", **meta):
     return {"metadata": {**fields, "managedFields": [entry], **meta}, "spec": {"http": list(http)}}
 
 
-def ours(*route, name="penstock-ml-fraud"):
+def ours(*route, name="penstock-ml_fraud"):
     return {"name": name, "route": list(route)}
 
 
@@ -252,9 +252,9 @@ def test_rule_7_the_filter_matches_our_route_by_the_names_that_envoy_has():
     sticky = target(sticky_header="x-user-id")
     roots = [root("all"), root("edge", "gateway"), root("no", "x", {"name": "fraud-split"})]
     names = envoy_filter.route_names(sticky, roots)
-    assert names == ("all-penstock-ml-fraud", "edge-penstock-ml-fraud")
+    assert names == ("all-penstock-ml_fraud", "edge-penstock-ml_fraud")
     mine = replace(sticky, route=Route.model_validate(OWN))
-    assert envoy_filter.route_names(mine, roots) == ("penstock-ml-fraud",)
+    assert envoy_filter.route_names(mine, roots) == ("penstock-ml_fraud",)
 
 
 def test_the_salt_is_the_release():

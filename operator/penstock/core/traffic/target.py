@@ -80,8 +80,12 @@ class Target:
 
     @property
     def route_name(self) -> str:
-        """Return the name of the http route in a VirtualService of ours; unique in the mesh."""
-        return f"penstock-{self.namespace}-{self.rollout}"
+        """Return the name of the http route in a VirtualService of ours; unique in the mesh.
+
+        Neither part has an underscore. A dot would end it for an EnvoyFilter: Istio puts the name
+        of a match behind one.
+        """
+        return f"penstock-{self.namespace}_{self.rollout.replace('.', '_')}"
 
     def rule_name(self, kind: str, place: Place, route: str) -> str:
         """Return the name of a route of ours that stands before a split.
@@ -116,7 +120,7 @@ class Target:
     @property
     def envoy_filter(self) -> str:
         """Return the name of the EnvoyFilter, in the root namespace."""
-        return f"penstock-{self.namespace}-{self.rollout}"
+        return envoy_filter_name(self.namespace, self.rollout)
 
     def host(self, service: str) -> str:
         """Return the full host of a Service in the Rollout's namespace."""
@@ -208,6 +212,11 @@ def target_of(
 
 
 @lru_cache(4096)
+def envoy_filter_name(namespace: str, rollout: str) -> str:
+    """Return the name of the EnvoyFilter of a Rollout: no namespace has a dot, so it is its own."""
+    return f"penstock-{namespace}.{rollout}"
+
+
 def subset_name(version: str) -> str:
     """Return the subset of a version: the version itself where Istio takes it as a name."""
     if len(version) <= 63 and _DNS_LABEL.match(version):
