@@ -1,7 +1,7 @@
 """What the watches have shown: the newest version of each object, by kind."""
 
 from penstock.cache import Cache
-from penstock.core.kinds import ROLLOUT, VIRTUAL_SERVICE, Key
+from penstock.core.kinds import RELEASE, ROLLOUT, VIRTUAL_SERVICE, Key
 
 KEY = Key("ml", "fraud")
 
@@ -52,3 +52,13 @@ def test_the_same_version_again_replaces_what_was_there():
     cache.put(ROLLOUT, body("1", weight=1))
     cache.put(ROLLOUT, body("1", weight=2))
     assert cache.get(ROLLOUT, KEY)["spec"] == {"weight": 2}
+
+
+def test_who_wrote_what_is_kept_of_routes_only():
+    cache, managers = Cache(), [{"manager": "kubectl"}]
+    for kind, kept in ((ROLLOUT, None), (RELEASE, None), (VIRTUAL_SERVICE, managers)):
+        shown = body("1")
+        shown["metadata"]["managedFields"] = managers
+        for found in (cache.put(kind, shown), cache.get(kind, KEY)):
+            assert found["metadata"].get("managedFields") == kept
+            assert found["metadata"]["name"] == KEY.name

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from penstock.core.kinds import ENVOY_FILTER, VIRTUAL_SERVICE, Key
+from penstock.ports import TransientError
 from tests.fakes import CrashError
 from tests.strict import StrictStage
 from tests.test_reconciler import LADDER, SETTINGS, released
@@ -135,6 +136,36 @@ async def test_however_it_is_exposed_nothing_of_a_bad_version_is_left(
     assert written(stage) == before
     for live in stage.cluster.known(VIRTUAL_SERVICE):
         assert stage.cluster.named(live) <= {"v1"}
+
+
+@pytest.mark.parametrize("refused", ["shop", "edge"])
+async def test_one_virtual_service_that_cannot_be_written_does_not_stop_the_rollback_of_the_others(
+    refused,
+):
+    """Rules 6 and 9: and what is left is written as soon as it can be."""
+    stage = StrictStage("existing", also=True)
+    await stage.begin()
+    await stage.at(25)
+    stage.metrics.bad_from = stage.clock.now
+    patch = stage.cluster.patch
+
+    async def refusing(kind, key, operations, resource_version):
+        if key.name == refused:
+            raise TransientError("refused")
+        return await patch(kind, key, operations, resource_version)
+
+    stage.cluster.patch = refusing
+    await stage.run(lambda: stage.phase == "RolledBack")
+    await stage.settle()
+    shares = {key.name: stage.cluster.shares_of(stage.cluster.objects[VIRTUAL_SERVICE, key])
+              for key in (stage.cluster.route, *stage.cluster.also)}  # fmt: skip
+    other = "edge" if refused == "shop" else "shop"
+    assert shares[other] == {"v1": 100.0}
+    assert shares[refused]["v2"] == 25
+    stage.cluster.patch = patch
+    await stage.settle()
+    assert stage.cluster.named(stage.cluster.objects[VIRTUAL_SERVICE, Key("ml", refused)]) == {"v1"}
+    assert stage.faults == []
 
 
 async def test_each_weight_lasts_for_its_bake_after_every_proxy_follows_it():

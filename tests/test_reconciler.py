@@ -8,8 +8,8 @@ from penstock.alarms import Alarms
 from penstock.arms import Arms
 from penstock.core.kinds import DESTINATION_RULE, RELEASE, ROLLOUT, VIRTUAL_SERVICE, Key
 from penstock.effects import Effects
-from penstock.gatherer import Gatherer
 from penstock.gates import Gates
+from penstock.gatherer import Gatherer
 from penstock.observer import Observer
 from penstock.obstacles import Obstacles
 from penstock.ports import ConflictError, TransientError

@@ -3,7 +3,10 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from penstock.core.kinds import Key, Kind, Manifest, key_of
+from penstock.core.kinds import RELEASE, ROLLOUT, Key, Kind, Manifest, key_of
+
+OURS = (ROLLOUT, RELEASE)
+"""Kinds of which it does not matter who wrote what; the list is as large as the object."""
 
 
 class Cache:
@@ -27,8 +30,9 @@ class Cache:
         before = self._objects[kind].get(key)
         if before is not None and _same_object(before, manifest) and _newer(before, manifest):
             return before
-        self._objects[kind][key] = manifest
-        return manifest
+        kept = _without_managers(manifest) if kind in OURS else manifest
+        self._objects[kind][key] = kept
+        return kept
 
     def remove(self, kind: Kind, manifest: Manifest) -> None:
         """Forget an object that was deleted, unless one of that name was made anew."""
@@ -48,3 +52,9 @@ def _newer(one: Manifest, other: Manifest) -> bool:
     if not all(v.isdecimal() for v in versions):
         return False
     return int(versions[0]) > int(versions[1])
+
+
+def _without_managers(manifest: Manifest) -> Manifest:
+    """Return an object as it may be written back, too: the server keeps a list it is not sent."""
+    meta = {k: value for k, value in manifest["metadata"].items() if k != "managedFields"}
+    return {**manifest, "metadata": meta}

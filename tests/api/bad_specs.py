@@ -14,6 +14,8 @@ GOOD: Spec = {
 }
 OWN = {"own": {"hosts": ["fraud.example.com"]}}
 EXISTING = {"existing": {"virtualService": "fraud", "http": ["primary"]}}
+COOKIE = {"name": "v", "issue": True}
+CONNECTIONS = {"existing": {"virtualService": "fraud", "tls": ["a.example.com"], "tcp": [9000]}}
 VALUE = {"query": "max(cpu)", "max": 1}
 
 
@@ -103,6 +105,74 @@ REFUSED: dict[str, tuple[Callable[[Spec], None], str]] = {
     "sticky on an existing route": (
         _set("traffic", {"service": "fraud", "route": EXISTING, "sticky": {"header": "x-user"}}),
         "sticky needs",
+    ),
+    "sticky on one of several routes": (
+        _both(
+            _set("traffic.sticky", {"cookie": COOKIE}),
+            _set("traffic.route", {"delegate": "split", "also": [EXISTING["existing"]]}),
+        ),
+        "sticky needs",
+    ),
+    "sticky in two ways": (
+        _set("traffic.sticky", {"header": "x-user", "cookie": COOKIE}),
+        "sticky takes exactly one",
+    ),
+    "sticky in no way": (_set("traffic.sticky", {}), "sticky takes exactly one"),
+    "a cookie that somebody else issues": (
+        _set("traffic.sticky", {"cookie": {"name": "v", "issue": False}}),
+        "issue must be true",
+    ),
+    "a cookie without a word on who issues it": (
+        _set("traffic.sticky", {"cookie": {"name": "v"}}),
+        "issue",
+    ),
+    "an existing route without any route": (
+        _set("traffic.route", {"existing": {"virtualService": "fraud"}}),
+        "at least one of http, tls, tcp",
+    ),
+    "a port that is none": (
+        _set("traffic.route", {"existing": {"virtualService": "fraud", "tcp": [70000]}}),
+        "tcp[0]",
+    ),
+    "the same VirtualService also": (
+        _set("traffic.route", {**EXISTING, "also": [EXISTING["existing"]]}),
+        "also names other VirtualServices",
+    ),
+    "the delegate itself also": (
+        _set("traffic.route", {"delegate": "fraud", "also": [EXISTING["existing"]]}),
+        "also names other VirtualServices",
+    ),
+    "a match of connections": (
+        _both(
+            _set("traffic.route", CONNECTIONS),
+            _set("strategy.canary.match", [{"method": {"exact": "GET"}}]),
+        ),
+        "need an http route",
+    ),
+    "a mirror of connections": (
+        _both(
+            _set("traffic.route", CONNECTIONS),
+            _steps({"mirror": {"percent": 10}}, {"weight": 50}),
+        ),
+        "need an http route",
+    ),
+    "a shadow of connections": (
+        _both(_set("traffic.route", CONNECTIONS), _set("strategy", {"shadow": {}})),
+        "need an http route",
+    ),
+    "a preview of connections": (
+        _both(
+            _set("traffic.route", CONNECTIONS),
+            _set("strategy", {"blueGreen": {"preview": [{"method": {"exact": "GET"}}]}}),
+        ),
+        "need an http route",
+    ),
+    "routes that are left without their subsets": (
+        _both(
+            _set("traffic.route", {"delegate": "split", "also": [EXISTING["existing"]]}),
+            _set("onDelete", "RemoveRoutes"),
+        ),
+        "RemoveRoutes needs",
     ),
     "a sticky header in capitals": (_set("traffic.sticky", {"header": "X-User"}), "header"),
     "no steps": (_steps(), "steps"),

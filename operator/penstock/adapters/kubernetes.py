@@ -16,6 +16,9 @@ from penstock.core.traffic.target import MANAGER
 from penstock.ports import ConflictError, ForbiddenError, TransientError
 
 TIMEOUT_SECONDS = 10
+_TIMEOUT = aiohttp.ClientTimeout(sock_connect=TIMEOUT_SECONDS, sock_read=TIMEOUT_SECONDS)
+"""How long the server may be silent; waiting for a free connection of ours is not its silence."""
+
 _JSON, _JSON_PATCH = "application/json", "application/json-patch+json"
 _APPLY = "application/apply-patch+yaml"
 Timing = Callable[[str, float], None]
@@ -176,7 +179,7 @@ class Kubernetes:
         began = time.monotonic()
         try:
             answer = await self._api.call_api(
-                method, url, headers, body, fields, _request_timeout=TIMEOUT_SECONDS
+                method, url, headers, body, fields, _request_timeout=_TIMEOUT
             )
             text: bytes = await answer.read()  # type: ignore[no-untyped-call]
         except (TimeoutError, aiohttp.ClientError, OSError) as error:

@@ -7,8 +7,8 @@ and a label that a series lacks is empty.
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import promql_parser
 import re2
@@ -29,9 +29,8 @@ _NEVER_MERGED = (NAME, "reporter")
 Shape = tuple[tuple[str, str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Matcher:
-    """What one label must be; `operator` is =, !=, =~ or !~."""
+class Matcher(NamedTuple):
+    """What one label must be; `operator` is =, !=, =~ or !~. A tuple, since it is hashed often."""
 
     label: str
     operator: str

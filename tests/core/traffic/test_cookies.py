@@ -1,4 +1,4 @@
-"""Decision 12: who keeps a cookie, who is drawn anew, and that the shares come out right."""
+"""Decision 14: who keeps a cookie, who is drawn anew, and that the shares come out right."""
 
 import random
 import re

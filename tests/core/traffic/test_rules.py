@@ -44,6 +44,12 @@ def test_a_preview_stands_before_the_split_and_serves_as_the_split_does():
     }
 
 
+def test_a_rule_takes_only_what_its_split_would_have_taken():
+    paths = [{"uri": {"prefix": "/a"}}, {"uri": {"prefix": "/b"}, "port": 80}]
+    rule, _ = http(virtual({**ours(to("v1", 100)), "match": paths}), PREVIEW)
+    assert rule["match"] == [{**path, **GROUP[0]} for path in paths]
+
+
 @pytest.mark.parametrize("exposure", [PREVIEW, COPIES, SOME])
 @pytest.mark.parametrize("route", [{"delegate": "fraud-split"}, EXISTING])
 def test_rules_come_and_go_and_leave_the_routes_as_they_were(exposure, route):

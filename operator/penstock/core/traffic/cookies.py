@@ -1,4 +1,4 @@
-"""Stickiness by a cookie of ours: plain rules, with users drawn anew at each step (decision 12).
+"""Stickiness by a cookie of ours: plain rules, with users drawn anew at each step (decision 14).
 
 At a step of weight w the first answer to a user carries a cookie: the candidate's is good for the
 whole release, stable's for this step only. At the next step of weight w', a user of stable is

@@ -211,12 +211,12 @@ def target_of(
     )
 
 
-@lru_cache(4096)
 def envoy_filter_name(namespace: str, rollout: str) -> str:
     """Return the name of the EnvoyFilter of a Rollout: no namespace has a dot, so it is its own."""
     return f"penstock-{namespace}.{rollout}"
 
 
+@lru_cache(4096)
 def subset_name(version: str) -> str:
     """Return the subset of a version: the version itself where Istio takes it as a name."""
     if len(version) <= 63 and _DNS_LABEL.match(version):
