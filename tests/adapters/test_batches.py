@@ -121,6 +121,24 @@ async def test_other_instants_and_plain_queries_are_asked_apart():
     assert [rows(one) for one in answers] == [rows(server.alone(query)) for query in others]
 
 
+async def test_while_many_are_on_their_way_others_gather(monkeypatch):
+    monkeypatch.setattr(batches, "WINDOW_SECONDS", 0.0)
+    server = Server()
+    await server.get_company()
+    server.gate.clear()
+    early = [ask(n, AT - timedelta(seconds=n + 1)) for n in range(batches.AT_ONCE)]
+    tasks = [asyncio.ensure_future(server.batches.read([query])) for query in early]
+    queries = [ask(number) for number in range(20)]
+    for query in queries:
+        tasks.append(asyncio.ensure_future(server.batches.read([query])))
+        await asyncio.sleep(0.002)
+    assert len(server.asked) == batches.AT_ONCE
+    server.gate.set()
+    answers = [answer for (answer,) in await asyncio.gather(*tasks)]
+    assert len(server.asked) == batches.AT_ONCE + 1
+    assert [rows(one) for one in answers] == [rows(server.alone(q)) for q in [*early, *queries]]
+
+
 async def test_whoever_goes_away_takes_no_answer_from_others():
     server, queries = Server(), [ask(number) for number in range(3)]
     await server.get_company()

@@ -7,11 +7,11 @@ from tests.e2e.test_gates import smoke
 
 pytestmark = pytest.mark.bed
 BETA = {"cookies": {"group": {"exact": "beta"}}}
+OF = 'istio_requests_total{destination_service="$host",$variant'
 SLOW = {
     "name": "errors",
     "value": {
-        "query": 'sum(rate(istio_requests_total{destination_service="$host",response_code="500",'
-        '$variant}[5s])) / sum(rate(istio_requests_total{destination_service="$host",$variant}[5s]))',
+        "query": f'sum(rate({OF},response_code="500"}}[5s])) / sum(rate({OF}}}[5s]))',
         "max": 0.3,
         "for": "2s",
     },

@@ -1,11 +1,13 @@
 """Questions of many releases about one instant, gathered for a moment and asked as one.
 
-A question waits for others only where others have lately come with the same instant. Whoever stops
-waiting for an answer stops nobody else's.
+A question waits for others only where others have lately come with the same instant, or while many
+are on their way already: the busier Prometheus is, the more are asked as one. Whoever stops waiting
+for an answer stops nobody else's.
 """
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +17,9 @@ from penstock.core.samples import Answer, Query, Unreadable
 
 WINDOW_SECONDS = 0.03
 MOST_ASKERS = 50
+AT_ONCE = 4
+"""Questions on their way at once; others gather meanwhile."""
+
 COMPANY_SECONDS = 120.0
 """How long a question waits for others, after two have come with one instant."""
 
@@ -32,6 +37,7 @@ class _Gathering:
 
     members: list[tuple[Query, Plan, asyncio.Future[Answer]]] = field(default_factory=list)
     askers: int = 0
+    due: bool = False
 
 
 class Batches:
@@ -41,6 +47,7 @@ class Batches:
         """Ask through this function, which never raises."""
         self._ask, self._clock = ask, clock
         self._open: dict[Key, _Gathering] = {}
+        self._due: deque[tuple[Key, _Gathering]] = deque()
         self._on_their_way: set[asyncio.Task[None]] = set()
         self._newest: dict[Hashable, object] = {}
         self._company: dict[Hashable, float] = {}
@@ -73,19 +80,34 @@ class Batches:
             self._company[kind] = now + COMPANY_SECONDS
         self._newest[kind] = at
         gathering = self._open[key]
-        if self._company.get(kind, 0.0) <= now or gathering.askers >= self._most:
+        if gathering.askers >= self._most:
+            del self._open[key]
+        alone = self._company.get(kind, 0.0) <= now
+        if alone or gathering.askers >= self._most:
             self._close(key, gathering)
         elif gathering.askers == 1:
             loop = asyncio.get_running_loop()
             loop.call_later(WINDOW_SECONDS, self._close, key, gathering)
 
     def _close(self, key: Key, gathering: _Gathering) -> None:
-        if self._open.get(key) is not gathering:
-            return
-        del self._open[key]
-        task = asyncio.get_running_loop().create_task(self._answer(gathering))
-        self._on_their_way.add(task)
-        task.add_done_callback(self._on_their_way.discard)
+        """Ask as soon as not too many are on their way; others may join until then."""
+        if not gathering.due:
+            gathering.due = True
+            self._due.append((key, gathering))
+            self._send()
+
+    def _send(self) -> None:
+        while self._due and len(self._on_their_way) < AT_ONCE:
+            key, gathering = self._due.popleft()
+            if self._open.get(key) is gathering:
+                del self._open[key]
+            task = asyncio.get_running_loop().create_task(self._answer(gathering))
+            self._on_their_way.add(task)
+            task.add_done_callback(self._arrived)
+
+    def _arrived(self, task: "asyncio.Task[None]") -> None:
+        self._on_their_way.discard(task)
+        self._send()
 
     async def _answer(self, gathering: _Gathering) -> None:
         members = [one for one in gathering.members if not one[2].cancelled()]
@@ -121,7 +143,7 @@ class Batches:
 
     def _grow(self, answers: Sequence[Answer]) -> None:
         now = self._clock()
-        if self._most < MOST_ASKERS and now >= self._grows_at:
-            if not any(isinstance(answer, Unreadable) for answer in answers):
-                self._most = min(self._most + GROWTH, MOST_ASKERS)
-                self._grows_at = now + GROWTH_SECONDS
+        small = self._most < MOST_ASKERS and now >= self._grows_at
+        if small and not any(isinstance(answer, Unreadable) for answer in answers):
+            self._most = min(self._most + GROWTH, MOST_ASKERS)
+            self._grows_at = now + GROWTH_SECONDS
