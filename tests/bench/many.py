@@ -209,7 +209,7 @@ def _looks(fleet: Fleet) -> tuple[Looks, Cost]:
     time.sleep(SETTLE_SECONDS)
     began, before = time.time(), _lateness(rig)
     cost = rig.cost(BUSY_SECONDS, f"{size} releases")
-    after, seconds = _lateness(rig), time.time() - began
+    seconds, after = time.time() - began, _lateness(rig)
     return Looks({bound: n - before[bound] for bound, n in after.items()}, seconds), cost
 
 

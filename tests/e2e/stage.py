@@ -44,7 +44,7 @@ def rollout(
     content: dict[str, Any] = {
         "version": version,
         "traffic": traffic,
-        "strategy": dict(strategy or {"canary": {"steps": list(plan or steps())}}),
+        "strategy": _strategy(plan, strategy or {}),
         "analysis": dict(QUICK),
     }
     for name, value in spec.items():
@@ -57,6 +57,13 @@ def rollout(
         "metadata": {"name": ROLLOUT},
         "spec": content,
     }
+
+
+def _strategy(plan: Sequence[Mapping[str, Any]] | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a strategy: the form that is given, else a canary with these steps."""
+    if {"canary", "blueGreen", "shadow"} & set(given):
+        return dict(given)
+    return {"canary": {"steps": list(plan or steps())}, **given}
 
 
 def root(place: Place, delegate: str = "fraud-split") -> dict[str, Any]:

@@ -34,17 +34,18 @@ def test_a_preview_for_some_a_job_an_approval_then_all_at_once_and_undo_is_insta
     play.release("v2")
     play.await_phase("Waiting", version="approve")
     assert "in preview" in play.status["message"]
-    assert versions(bed, play, cookies={"group": "beta"}) == {"v2"}
+    beta = {"cookies": {"group": "beta"}}
+    play.place.wait(lambda: versions(bed, play, **beta) == {"v2"}, 10, "the preview at the edge")
     assert versions(bed, play) == {"v1"}
     assert {a.version for a in play.load.results() if not a.failed} == {"v1"}
     play.command("approve=fraud-1/2#yes")
     play.await_phase("Promoted")
     assert play.weights() == [0, 100]
-    assert versions(bed, play) == {"v2"}
+    play.place.wait(lambda: versions(bed, play) == {"v2"}, 10, "v2 for all at the edge")
     play.command("undo=fraud-1#back")
     play.await_phase("RolledBack")
     play.place.wait(lambda: play.weights() == [0, 100, 0], 10, "undone")
-    assert versions(bed, play, cookies={"group": "beta"}) == {"v1"}
+    play.place.wait(lambda: versions(bed, play, **beta) == {"v1"}, 10, "v1 for all at the edge")
     play.assert_clean()
 
 

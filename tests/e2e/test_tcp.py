@@ -63,3 +63,34 @@ def test_connections_are_shared_out_by_weight(operator, place):
 
 def split(route):
     return {entry["destination"].get("subset"): entry.get("weight") for entry in route["route"]}
+
+
+@pytest.mark.needs("streams", "deploy")
+def test_real_connections_go_where_the_weights_say(operator, place):
+    place.deploy("fraud", "v1", tls=True)
+    mine = place.streams()
+    tunnel = mine.routes(place.host("fraud"), {"v1": 100})
+    for protocol in ("tcp", "tls"):
+        for entry in tunnel["spec"][protocol][0]["route"]:
+            del entry["destination"]["subset"]
+    place.apply(tunnel)
+    existing = {"virtualService": "streams", "tls": [mine.hostname], "tcp": [mine.tcp]}
+    plan = [stages.step(30, "3s"), {"approval": {}}]
+    route, metrics = {"existing": existing}, {"metrics": [OK]}
+    spec = stages.rollout(route=route, plan=plan, analysis=metrics)
+    place.apply(spec)
+    status = lambda: place.get("rollout", "fraud").get("status", {})  # noqa: E731
+    place.wait(lambda: status().get("stable"), 10, "stable")
+    place.deploy("fraud", "v2", tls=True)
+    spec["spec"]["version"] = "v2"
+    place.apply(spec)
+    place.wait(lambda: "approve" in status().get("message", ""), 30, "the approval")
+    for kind in ("tcp", "tls"):
+        place.wait(lambda kind=kind: dict(mine.split(kind)) == {"v2": 30, "v1": 70}, 10, "30 %")
+        seen = [mine.request(kind).version for _ in range(100)]
+        assert 10 <= seen.count("v2") <= 55, kind
+    place.kubectl("annotate", "rollouts.penstock.dev", "fraud", "penstock.dev/approve=fraud-1#yes")
+    place.wait(lambda: status().get("phase") == "Promoted", 30, "the promotion")
+    for kind in ("tcp", "tls"):
+        assert {mine.request(kind).version for _ in range(20)} == {"v2"}
+    assert mine.edge.update_rejected() == 0
