@@ -50,6 +50,9 @@ def test_a_mirror_in_a_route_of_the_user_comes_and_goes(stage, place, bed):
     play = stage(shadow(percent=50), rate=100, inbound=True)
     play.release("v2")
     (mirror,) = place.wait(lambda: primary(place).get("mirrors"), 30, "the mirror")
+    edge = place.cluster.edge()
+    alone = lambda: edge.routes(place.hostname).get("primary") == (("v1", 100),)  # noqa: E731
+    place.wait(alone, 10, "v1 alone at the edge")
     since = time.time()
     assert (mirror["destination"]["subset"], mirror["percentage"]) == ("v2", {"value": 50})
     play.await_phase("Observed")
