@@ -112,10 +112,11 @@ def test_no_more_releases_than_allowed_are_in_flight_and_turns_at_once_do_not_ad
     slots = Slots(2)
     assert slots.queue(KEY, {Key("ml", "busy")}) == ""
     assert "maxConcurrentReleases is 2" in slots.queue(OTHER, {Key("ml", "busy")})
+    slots.forget(KEY)
     assert slots.queue(OTHER, {KEY}) == ""
 
 
-def test_a_place_that_was_not_used_is_free_again():
+def test_a_turn_that_started_nothing_gives_its_place_back():
     slots = Slots(1)
     assert slots.queue(KEY, set()) == ""
     assert slots.queue(KEY, set()) == ""

@@ -29,6 +29,8 @@ SETTINGS = Settings(propagation=timedelta(seconds=1))
 class Stage:
     """One Rollout, its cluster, its metrics, and the operator that may be started anew."""
 
+    most = None
+
     def __init__(self, **spec):
         self.clock = fakes.Clock()
         self.cluster = fakes.furnished(self.clock)
@@ -40,6 +42,7 @@ class Stage:
     def start(self):
         """Start the operator with an empty memory."""
         observer = Observer(self.metrics)
+        self.slots = Slots(self.most)
         self.woken = []
         wake = lambda key, *, urgent=False: self.woken.append((key, urgent))  # noqa: E731
         self.alarms = Alarms(lambda: self.cluster.known(ROLLOUT), wake, self.clock)
@@ -52,7 +55,7 @@ class Stage:
             Sighting(observer, Arms(observer), SETTINGS.propagation),
             self.alarms,
             Gates(fakes.Http(), self.cluster, self.cluster),
-            Slots(),
+            self.slots,
         )
         effects = Effects(self.cluster, self.cluster, SETTINGS.propagation)
         releases = Releases(self.cluster, self.cluster)
@@ -152,6 +155,42 @@ async def test_a_version_that_turns_bad_is_rolled_back():
     await released(stage)
     assert (stage.phase, stage.weights) == ("RolledBack", [0, 1, 5, 25, 0])
     assert stage.status["refused"][0]["reason"] == "Worse"
+
+
+class OneAtATime(Stage):
+    """An operator that lets one release run at once."""
+
+    most = 1
+
+
+def neighbour(candidate):
+    """A Rollout elsewhere, with a release in flight or without."""
+    other = fakes.rollout()
+    meta = {"name": "other", "namespace": "elsewhere"}
+    status = {"candidate": {"version": "v2"}} if candidate else {}
+    return {**other, "metadata": {**other["metadata"], **meta}, "status": status}
+
+
+async def test_a_release_waits_until_fewer_are_in_flight():
+    stage = OneAtATime()
+    stage.cluster.put(ROLLOUT, neighbour(candidate=True))
+    await stage.begin()
+    await stage.run(lambda: "waits for its turn: 1 releases" in stage.status["message"])
+    assert (stage.phase, stage.weights) == ("Waiting", [0])
+    stage.cluster.put(ROLLOUT, neighbour(candidate=False))
+    await released(stage)
+    assert stage.phase == "Promoted"
+
+
+async def test_a_refused_version_takes_nobodys_place():
+    stage = OneAtATime()
+    await stage.begin()
+    await stage.at(25)
+    stage.metrics.bad_from = stage.clock.now
+    await released(stage)
+    await stage.turn()
+    assert stage.phase == "RolledBack"
+    assert stage.slots.queue(Key("elsewhere", "other"), set()) == ""
 
 
 async def outcome_with(hook, bad):

@@ -113,6 +113,7 @@ class Operator:
             gate_hosts=frozenset(configuration.gates.allow),
         )
         self.http = Http()
+        self.gates = Gates(self.http, kubernetes, kubernetes, lambda key: self.loops.wake(key))
         observer = Observer(prometheus)
         names = frozenset(connections)
         gatherer = Gatherer(
@@ -122,7 +123,7 @@ class Operator:
             Obstacles(kubernetes, settings.catalogue, names, configuration.heard_namespaces()),
             Sighting(observer, Arms(observer), settings.propagation),
             self._alarms(),
-            Gates(self.http, kubernetes, kubernetes, lambda key: self.loops.wake(key)),
+            self.gates,
             Slots(configuration.max_concurrent_releases),
         )
         self.effects = Effects(kubernetes, kubernetes, settings.propagation)
@@ -187,6 +188,7 @@ class Operator:
             await self.loops.end_all()
             await self.notifier.stop()
             await self.post.close()
+            await self.gates.close()
             await self.http.close()
             await self.kubernetes.close()
             events.cancel()

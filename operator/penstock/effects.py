@@ -24,7 +24,8 @@ from penstock.core.kinds import (
 from penstock.core.traffic import destination_rule, envoy_filter, virtual_service
 from penstock.core.traffic.shares import Wanted
 from penstock.core.traffic.target import ROLLED_BACK_MARK, Place, envoy_filter_name
-from penstock.gatherer import FINALIZER, subsets_in_force
+from penstock.gatherer import FINALIZER
+from penstock.in_force import subsets_in_force
 from penstock.ports import Objects, Writes
 from penstock.world import World
 

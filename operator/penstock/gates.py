@@ -57,6 +57,13 @@ class Gates:
         if asked := self._asked.pop(key, None):
             asked.task.cancel()
 
+    async def close(self) -> None:
+        """End all asking."""
+        tasks = [asked.task for asked in self._asked.values()]
+        for key in list(self._asked):
+            self.forget(key)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def _keep_asking(self, key: Key, question: Question) -> None:
         while True:
             try:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from penstock import in_force
 from penstock.api.v1alpha1.rollout import OnDelete, RolloutSpec
 from penstock.api.v1alpha1.rollout_status import RolloutStatus
 from penstock.core import gates as core_gates
@@ -174,7 +175,9 @@ class Gatherer:
             deleting=bool(meta.get("deletionTimestamp")),
             finalizer=FINALIZER in meta.get("finalizers", []),
             route=route,
-            prepared=self._prepared(world.objects, status, target, now),
+            prepared=in_force.prepared(
+                world.objects, status, target, now - self.settings.propagation
+            ),
             commands=commands.parse(meta.get("annotations", {})),
             propagation=self.settings.propagation,
             next_release=self._next_release(world, route.rolled_back),
@@ -185,9 +188,9 @@ class Gatherer:
         )
 
     def _queued(self, world: World) -> str:
-        """Return why a release may not start yet; a version known as good need not wait."""
+        """Return why a release may not start yet; a known version never waits in the queue."""
         status, wanted = world.status, world.spec.version
-        known = {proven.version for proven in status.proven}
+        known = {one.version for one in status.proven} | {one.version for one in status.refused}
         known |= {status.stable.version} if status.stable else set()
         if status.candidate is not None or wanted in known:
             return ""
@@ -226,41 +229,6 @@ class Gatherer:
         marked = Key(world.key.namespace, mark.partition(":")[0])
         names = [marked, *map(key_of, self.objects.known(RELEASE))]
         return max(_number_of(key, world.key) for key in names) + 1
-
-    def _prepared(
-        self, mesh: Objects, status: RolloutStatus, target: Target, now: datetime
-    ) -> bool:
-        """Return whether every proxy knows the subsets and the hash policy of the release."""
-        if status.candidate is None or status.stable is None:
-            return False
-        wanted = {status.candidate.version, status.stable.version}
-        delay = self.settings.propagation
-        return subsets_in_force(mesh, target, wanted, now - delay) and filter_in_force(
-            mesh, target, status.candidate.release, now - delay
-        )
-
-
-def subsets_in_force(mesh: Objects, target: Target, versions: set[str], before: datetime) -> bool:
-    """Return whether the subsets were written before that time; they need none with Services."""
-    if target.label is None:
-        return True
-    there = destination_rule.subset_versions(mesh.destination_rule, target)
-    written = managers.written_at(mesh.destination_rule) if mesh.destination_rule else None
-    return versions <= set(there) and written is not None and written <= before
-
-
-def filter_in_force(mesh: Objects, target: Target, release: str, before: datetime) -> bool:
-    """Return whether the hash policy of the release was written before that time."""
-    if target.sticky_header is None:
-        return True
-    live = mesh.envoy_filter
-    if live is None:
-        return False
-    written = managers.written_at(live)
-    names = [p["match"]["routeConfiguration"]["vhost"]["route"]["name"]
-             for p in live["spec"].get("configPatches", [])]  # fmt: skip
-    wanted = envoy_filter.manifest(target, release, names)
-    return written is not None and written <= before and live["spec"] == wanted["spec"]
 
 
 def _number_of(release: Key, rollout: Key) -> int:

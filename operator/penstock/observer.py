@@ -162,7 +162,9 @@ class Observer:
         age = ETA_AGE * max(len(self._memories) / MOST_ETAS, 1.0)
         fresh = memory.eta_at is not None and now - memory.eta_at < age
         if not fresh:
-            memory.eta = outlook.eta(memory.ledger, question, max(now - watched.since, ETA_AGE * 0))
+            memory.eta = outlook.eta(
+                memory.ledger, question, max(now - watched.since, timedelta(0))
+            )
             memory.eta_at = now if memory.eta else None
         past = now - memory.eta_at if memory.eta_at else timedelta(0)
         zero = timedelta(0)

@@ -77,12 +77,17 @@ class Reconciler:
                 await self._refuse(body, status, error)
                 return None
             spec, mistakes = snapshot, (invalid.problem(error),)
-        now = self.clock()
-        haste = Haste(now, urgent=urgent or asyncio.Event())
-        world = await self.gatherer.gather(body, spec, status, haste, mistakes)
+        haste = Haste(self.clock(), urgent=urgent or asyncio.Event())
+        try:
+            world = await self.gatherer.gather(body, spec, status, haste, mistakes)
+            return await self._act(world, haste.now)
+        finally:
+            self.gatherer.slots.forget(key_of(body))
+
+    async def _act(self, world: World, now: datetime) -> timedelta | None:
         self._note_lateness(world)
         self._note_interests(world)
-        decision = decide(spec, status, world.seen, now)
+        decision = decide(world.spec, world.status, world.seen, now)
         delay = await self._apply(world, decision, now)
         self._report(world, decision, now)
         return delay

@@ -4,7 +4,17 @@ from pathlib import Path
 
 
 class SecretFileError(Exception):
-    """The file has no secret that can be used; the message names the file, never its content."""
+    """The file has no secret that can be used; the message names the file, never its content.
+
+    Attributes:
+        file: Its path.
+        problem: What is wrong with it, to go on after its name.
+    """
+
+    def __init__(self, file: str, problem: str) -> None:
+        """Say what is wrong with a file."""
+        super().__init__(f"{file} {problem}")
+        self.file, self.problem = file, problem
 
 
 def read_secret(file: str) -> str:
@@ -16,7 +26,7 @@ def read_secret(file: str) -> str:
     try:
         text = Path(file).read_text().strip()
     except (OSError, UnicodeError) as error:
-        raise SecretFileError(f"{file} cannot be read") from error
+        raise SecretFileError(file, "cannot be read") from error
     if not text or not text.isprintable() or not text.isascii():
-        raise SecretFileError(f"{file} is empty or not one line of text")
+        raise SecretFileError(file, "is empty or not one line of text")
     return text

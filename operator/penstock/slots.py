@@ -8,7 +8,9 @@ from penstock.core.kinds import Key
 
 @dataclass
 class Slots:
-    """Admits releases up to a number; a reservation stands until the next turn of its Rollout.
+    """Admits releases up to a number; a reservation stands for the rest of its turn.
+
+    Until the status is written nobody else can see that a release has started.
 
     Attributes:
         most: Releases in flight at once, in all namespaces; None for any number.
@@ -19,10 +21,9 @@ class Slots:
 
     def queue(self, key: Key, in_flight: Collection[Key]) -> str:
         """Return why a Rollout may not start a release now, in a sentence; empty when it may."""
-        self._admitted.discard(key)
         if self.most is None:
             return ""
-        taken = self._admitted | set(in_flight)
+        taken = (self._admitted | set(in_flight)) - {key}
         if len(taken) < self.most:
             self._admitted.add(key)
             return ""
@@ -32,5 +33,5 @@ class Slots:
         )
 
     def forget(self, key: Key) -> None:
-        """Drop the reservation of a Rollout."""
+        """Drop the reservation of a Rollout, at the end of its turn."""
         self._admitted.discard(key)

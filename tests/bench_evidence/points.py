@@ -6,7 +6,7 @@ Every share has its 95 % interval; "met within error" is missed by less than tha
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from tests.bench_evidence import cost
+from tests.bench_evidence import cost, means
 from tests.bench_evidence.jobs import OURS, SLACKS, Driven, Errors, Job, Latency, Results, Split
 from tests.bench_evidence.jobs import called as of_slack
 from tests.bench_evidence.ladder import Climb
@@ -322,6 +322,14 @@ def costs(_: Results) -> Iterator[Row]:
     yield from cost.rows()
 
 
+# 7: means
+
+
+def mean_values(_: Results) -> Iterator[Row]:
+    """Yield how soon faults of a mean are found, and whether the level holds."""
+    yield from means.rows()
+
+
 POINTS = (
     Point(
         "false-rollbacks",
@@ -350,4 +358,5 @@ POINTS = (
     ),
     Point("shares", "5. Shares of traffic: 100 req/s", SHARE_POINT_JOBS, shares),
     Point("cost", "6. Cost on this machine", (), costs),
+    Point("means", "7. Means, looks of 10 s, no warm-up", (), mean_values),
 )

@@ -50,6 +50,13 @@ def test_half_of_the_pods_cannot_stand_for_a_version(version, ready, total, doub
     assert (found.mistrust_reason == "PodsNotReady") is doubted
 
 
+def test_copies_are_no_share_of_the_requests():
+    rules = spec(steps=({"mirror": {"percent": 100}}, {"weight": 50}))
+    asked = Question(rules, RAILS, plan.expand(rules), 0, {}, None, READY)
+    assert said(looked(ALIKE), asked).observed_share is None
+    assert said(looked(ALIKE), question()).observed_share == 1
+
+
 def test_pods_are_not_asked_for_before_there_is_any_weight():
     pods = {"v2": VersionPods(ready=0, total=3)}
     assert said(looked(ALIKE), question(step=-1, pods=pods)).mistrust == ""

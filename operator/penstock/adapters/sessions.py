@@ -7,7 +7,6 @@ import ssl
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 
 import requests
@@ -15,6 +14,7 @@ import urllib3
 from prometheus_api_client.prometheus_connect import PrometheusConnect
 
 from penstock.api.connections import Auth, Connection
+from penstock.secret_files import SecretFileError, read_secret
 
 _MOST_TEXT = 300
 _MOST_LEFT_ALONE = 60.0
@@ -108,12 +108,10 @@ def client_of(connection: Connection) -> tuple[PrometheusConnect, requests.Sessi
 
 def _secret(file: str) -> str:
     try:
-        text = Path(file).read_text().strip()
-    except (OSError, UnicodeError) as error:
-        raise RefusedError(f"has credentials in {file}, which cannot be read") from error
-    if not text or not text.isprintable() or not text.isascii():
-        raise RefusedError(f"has credentials in {file}, which is empty or not one line of text")
-    return text
+        return read_secret(file)
+    except SecretFileError as error:
+        text = f"has credentials in {error.file}, which {error.problem}"
+        raise RefusedError(text) from error
 
 
 def too_many(most: int) -> RefusedError:

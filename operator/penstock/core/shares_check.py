@@ -8,15 +8,20 @@ from penstock.core.stats import shares
 
 
 def check(ledger: Ledger, question: Question) -> tuple[str, float | None]:
-    """Return why the share of requests is not the weight, and the share seen on this step."""
+    """Return why the share of requests is not the weight, and the share seen on this step.
+
+    Copies are no share of the requests: while there are only those nothing is seen.
+    """
     record = next(iter(ledger.compared.values()), None)
     if record is None or question.step < 0:
         return "", None
     candidate, stable = (float(answers) for answers in record.answers(question.step))
     if not candidate + stable:
         return "", None
-    observed = round(100 * candidate / (candidate + stable), 2)
     weight = question.steps[question.step].weight
+    if weight is None:
+        return "", None
+    observed = round(100 * candidate / (candidate + stable), 2)
     if question.spec.traffic.sticky is not None or not weight:
         return "", observed
     counts = np.array([[candidate], [stable], [weight / 100]])

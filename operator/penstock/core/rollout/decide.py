@@ -163,7 +163,7 @@ def _requeue(status: RolloutStatus, turn: Turn) -> timedelta | None:
     barred = status.phase is Phase.WAITING and alarms.bars(status, turn)
     if status.stable is None or turn.seen.problems or barred:
         return POLL_PROBLEM
-    if turn.seen.queued:
+    if turn.seen.queued and status.phase is Phase.WAITING:
         return 2 * POLL
     if status.previous is not None and status.previous.until is not None:
         return max(status.previous.until - turn.now, timedelta(0)) + POLL / 10
