@@ -77,7 +77,7 @@ def found_after(stream: Stream, releases: int) -> list[float]:
     """
     result = []
     for seed in range(releases):
-        worse = np.flatnonzero(trace(stream, seed).log_worse >= LOG_WORSE)
+        worse = np.flatnonzero(trace(stream, seed).worse >= LOG_WORSE)
         first = worse[0] if worse.size else -1
         result.append(float(first - stream.begins + 1) if first >= stream.begins else math.inf)
     return result
@@ -86,8 +86,8 @@ def found_after(stream: Stream, releases: int) -> list[float]:
 def wrongly_called(stream: Stream, releases: int) -> tuple[Share, Share]:
     """Return how many releases at the border are ever called worse, and how many ever safe."""
     traces = [trace(stream, seed) for seed in range(releases)]
-    worse = np.array([(one.log_worse >= LOG_WORSE).any() for one in traces])
-    safe = np.array([(one.log_safe >= LOG_SAFE).any() for one in traces])
+    worse = np.array([(one.worse >= LOG_WORSE).any() for one in traces])
+    safe = np.array([(one.safe >= LOG_SAFE).any() for one in traces])
     return Share.among(worse), Share.among(safe)
 
 
