@@ -196,19 +196,44 @@ MEAN = {
         },
     },
 }
+CLASSES = {
+    **MEAN,
+    "metadata": {"name": "classes"},
+    "spec": {
+        "categories": {
+            "counts": 'p_total{destination_canonical_revision!="",$variant}',
+            "label": "class",
+        },
+    },
+}
 END = datetime(2026, 11, 24, 9, tzinfo=UTC)
 
 
 class Remembered(BaseHTTPRequestHandler):
-    """Answers range queries with counters of six pods; v2 is worth `worth`, v1 5 an answer."""
+    """Answers with counters of six pods; v2 is worth `worth`, v1 5 an answer.
+
+    Of the answers of v1 a fifth are of class fraud, of v2 `fraud`.
+    """
 
     worth = 5.0
+    fraud = 0.2
 
     def do_GET(self):
         asked = {name: one[0] for name, one in parse_qs(urlparse(self.path).query).items()}
+        if "time" in asked:
+            rows = [
+                {"metric": {"class": name}, "value": [0, str(count)]}
+                for name, count in (("ok", 80_000), ("fraud", 20_000))
+            ]
+            self.say("vector", rows)
+            return
         begin, end, step = (float(asked[name]) for name in ("start", "end", "step"))
         times = np.arange(begin, end + step / 2, step)
         version = re.search(r'destination_canonical_revision="(v\d)"', asked["query"])[1]
+        share = 0.2 if version == "v1" else self.fraud
+        named = re.search(r'class(!~|=)"(\w+)', asked["query"])
+        self.share = {"fraud": share, "ok": 1 - share}[named[2]] if named else 0.0
+        self.share = 0.0 if named and named[1] == "!~" else self.share
         mean = 5.0 if version == "v1" else self.worth
         rows = []
         for name in dict.fromkeys(re.findall(r'"((?:own|given)/\w+)"', asked["query"])):
@@ -216,7 +241,10 @@ class Remembered(BaseHTTPRequestHandler):
                 labels = {"penstock": name, "job": "pods", "instance": pod, "pod": pod}
                 values = self.counter(name.partition("/")[2], mean, times, pod)
                 rows.append({"metric": labels, "values": values})
-        body = {"status": "success", "data": {"resultType": "matrix", "result": rows}}
+        self.say("matrix", rows)
+
+    def say(self, kind, rows):
+        body = {"status": "success", "data": {"resultType": kind, "result": rows}}
         text = json.dumps(body).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -228,7 +256,7 @@ class Remembered(BaseHTTPRequestHandler):
         """600 answers a minute and pod; their mean differs a little from minute to minute."""
         minutes = times / 60 - times[0] // 60
         noise = np.random.default_rng((ord(pod), int(10 * mean))).normal(0, 0.2, len(times))
-        level = {"total": 1.0, "sum": mean + noise, "squares": 2 * mean**2}[row]
+        level = {"total": 1.0, "bad": self.share, "sum": mean + noise, "squares": 2 * mean**2}[row]
         grown = np.cumsum(600 * np.diff(minutes, prepend=minutes[0]) * level)
         return [[at, f"{value}"] for at, value in zip(times.tolist(), grown, strict=True)]
 
@@ -265,3 +293,21 @@ def test_a_mean_is_judged_by_what_prometheus_remembers(worth, verdict, prometheu
     assert lines[-1]["verdict"] == verdict, lines[-1]["why"] + result.stderr
     told = re.match(r"revenue: candidate ([\d.]+) \(.*stable ([\d.]+) \(", lines[-1]["why"])
     assert [float(one) for one in told.groups()] == pytest.approx([worth, 5.0], rel=0.02)
+
+
+@pytest.mark.parametrize(("fraud", "verdict"), [(0.2, "Safe"), (0.3, "Worse")])
+def test_categories_are_judged_by_the_classes_that_stable_had_before(
+    fraud, verdict, prometheus, rollout
+):
+    Remembered.fraud = fraud
+    metric = {"template": "classes", "maxIncrease": 20, "maxDecrease": 20}
+    analysis = {"interval": "60s", "warmUp": "0s", "metrics": [metric]}
+    file = rollout(manifest(analysis=analysis), CLASSES)
+    times = ("--from", (END - timedelta(minutes=40)).isoformat(), "--to", END.isoformat())
+    versions = ("--stable", "v1", "--candidate", "v2", "--weight", "50")
+    options = ("replay", "--prometheus", prometheus, "-f", str(file), *versions, *times)
+    result = CliRunner().invoke(app, options)
+    assert result.exit_code == 0, result.stderr
+    last = json.loads(result.stdout.splitlines()[-1])
+    assert (last["stream"], last["verdict"]) == ("classes", verdict), last["why"] + result.stderr
+    assert "class fraud" in last["why"] or verdict == "Safe"

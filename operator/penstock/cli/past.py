@@ -1,9 +1,11 @@
 """Two versions as Prometheus remembers them: streams of a Rollout's metrics from real history."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from prometheus_api_client.exceptions import PrometheusApiClientException
@@ -15,16 +17,17 @@ from penstock.api.v1alpha1.metric_template import Mean
 from penstock.api.v1alpha1.rollout import RolloutSpec
 from penstock.cli import rollout_files
 from penstock.cli.rollout_files import Plan
-from penstock.core import analysis, history, ledger, plan, streams
+from penstock.core import analysis, classes, history, ledger, plan, streams
 from penstock.core.history import Floats
 from penstock.core.ledger import Guardrail
 from penstock.core.means.replay import MeanReplay
 from penstock.core.queries import Arm, Subject, Unusable
 from penstock.core.replay import Replay
-from penstock.core.samples import RangeQuery, Track
+from penstock.core.samples import Query, RangeQuery, Sample, Track
 from penstock.core.streams import Release, Setup
 
 MOST_POINTS = 10_000
+_Q = TypeVar("_Q", Query, RangeQuery)
 
 
 class PastError(ValueError):
@@ -66,7 +69,7 @@ def replays(address: str, wanted: Plan, window: Window) -> Iterator[tuple[str, R
     acting = sum(1 for rail in rails if rail.acts and rail.compares)
     alpha = analysis.guardrail_alpha(wanted.spec.analysis.false_alarm_rate, acting)
     source = _Source(PrometheusConnect(address, retry=None), _subject(wanted, window))
-    for rail in rails:
+    for rail in (source.with_classes(rail, window) for rail in rails):
         setup = _setup(rail, wanted.spec, alpha)
         if rail.mean is not None:
             yield rail.name, source.mean_replay(rail, rail.mean, setup, window)
@@ -122,6 +125,19 @@ class _Source:
         release = _release(rail.name, history.arms(stable, candidate), window)
         return Replay(setup, calibrated, release)
 
+    def with_classes(self, rail: Guardrail, window: Window) -> Guardrail:
+        """Return a metric of categories with the classes that stable had until the window."""
+        if rail.categories is None:
+            return rail
+        subject = self.subject.with_args(rail.args)
+        query = _usable(
+            rail, classes.query(rail.categories, rail.connection, subject, window.begin)
+        )
+        names = classes.choose(rail.categories, self._ask_at(query))
+        if not names:
+            raise PastError(f"{rail.name}: stable had not counted enough answers of any class")
+        return rail.of_classes(names)
+
     def mean_replay(
         self, rail: Guardrail, template: Mean, setup: Setup, window: Window
     ) -> MeanReplay:
@@ -146,19 +162,33 @@ class _Source:
         step = timedelta(seconds=setup.interval_seconds)
         return self._ask(query.over(window.begin, window.end, step))
 
+    def _ask_at(self, query: Query) -> tuple[Sample, ...]:
+        with _answering():
+            rows = self.client.custom_query(
+                query.expression, {"time": f"{query.at.timestamp():.3f}"}
+            )
+        return tuple(Sample(row["metric"], float(row["value"][1])) for row in rows)
+
     def _ask(self, query: RangeQuery) -> tuple[Track, ...]:
         if (query.end - query.begin) / query.step > MOST_POINTS:
             raise PastError("the window has too many intervals: make it shorter")
-        try:
+        with _answering():
             rows = self.client.custom_query_range(
                 query.expression, query.begin, query.end, f"{query.step.total_seconds():g}"
             )
-        except (PrometheusApiClientException, RequestException) as error:
-            raise PastError(f"Prometheus: {' '.join(str(error).split())[:200]}") from error
         return tuple(
             Track(row["metric"], {float(at): float(value) for at, value in row["values"]})
             for row in rows
         )
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Say what Prometheus refused, in one line."""
+    try:
+        yield
+    except (PrometheusApiClientException, RequestException) as error:
+        raise PastError(f"Prometheus: {' '.join(str(error).split())[:200]}") from error
 
 
 def _pods(tracks: Sequence[Track]) -> frozenset[str]:
@@ -166,7 +196,7 @@ def _pods(tracks: Sequence[Track]) -> frozenset[str]:
     return frozenset(track.labels["pod"] for track in tracks if track.labels.get("pod"))
 
 
-def _usable(rail: Guardrail, query: RangeQuery | Unusable) -> RangeQuery:
+def _usable(rail: Guardrail, query: _Q | Unusable) -> _Q:
     if isinstance(query, Unusable):
         raise PastError(f"{rail.name}: {query.reason}")
     return query

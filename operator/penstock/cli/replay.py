@@ -82,7 +82,7 @@ def replay(  # noqa: PLR0913 (one parameter per option is how typer reads them)
 
     Printed is one line per interval of a release: the verdict, the evidence (natural logarithms),
     how many times as bad (low, middle, high), and why in words. With --prometheus each metric of
-    the Rollout is judged that compares: proportions, distributions and means, not categories.
+    the Rollout is judged that compares; of categories the classes that stable had at --from.
 
     \b
     Exit codes: 0 judged, 2 the input cannot be used, 3 see --fail-on.
