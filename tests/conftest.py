@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e.rights import Rights
+
 if TYPE_CHECKING:
     from tests.bed.bed import Bed
     from tests.bed.external import ExternalCluster
@@ -23,6 +25,7 @@ _MARKERS = (
 def pytest_configure(config: pytest.Config) -> None:
     for marker in _MARKERS:
         config.addinivalue_line("markers", marker)
+    config.pluginmanager.register(Rights(config), "rights")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.bed.operator import REPOSITORY, Operator, OperatorSetup
 from tests.e2e import stage as stages
+from tests.e2e.rights import Rights
 
 if TYPE_CHECKING:
     from tests.bed.bed import Bed
@@ -27,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def _operator(bed: "Bed") -> Iterator[Operator | None]:
+def _operator(bed: "Bed", pytestconfig: pytest.Config) -> Iterator[Operator | None]:
     """Start the operator once; on another cluster it runs there, and not as our process."""
     if "operator-process" not in bed.capabilities:
         yield None
@@ -36,6 +37,9 @@ def _operator(bed: "Bed") -> Iterator[Operator | None]:
     running.start()
     yield running
     running.stop()
+    if "audit" in bed.capabilities:
+        rights: Rights = pytestconfig.pluginmanager.get_plugin("rights")
+        rights.of_operator(bed, running)
 
 
 @pytest.fixture
