@@ -74,7 +74,8 @@ def _count_mean(
         memory.reasons[rail.name] = said.reason if isinstance(said, NoLook) else "no requests"
         return
     memory.newest[rail.name] = number
-    record = memory.ledger.means[rail.name].with_look(look)
+    apart = None if isinstance(said, NoLook) else said.apart
+    record = memory.ledger.means[rail.name].with_look(look, apart)
     memory.ledger = memory.ledger.with_mean(rail.name, record)
 
 

@@ -70,7 +70,7 @@ def test_backends_report_their_own_metrics(bed: Bed, shop: Place) -> None:
     assert bed.prometheus.value(f"sum(up{{{here}}})") == 2
     starts = bed.prometheus.query(f"process_start_time_seconds{{{here}}}")
     assert {labels["version"] for labels, _ in starts} == {"v1", "v2"}
-    assert bed.prometheus.value("envoy_server_uptime")
+    assert bed.prometheus.query("envoy_server_uptime")
 
 
 @pytest.mark.needs("envoy", "deploy")

@@ -100,6 +100,21 @@ def test_growth_is_counted_by_arm_and_target():
     assert said.newest_sample == instant(19)
 
 
+@pytest.mark.parametrize(
+    ("pods", "apart"),
+    [
+        ([{"stable_200": 9, "candidate_200": 1}, {"stable_200": 9}], False),
+        ([{"stable_200": 9}, {"candidate_200": 1}], True),
+        ([{"stable_200": 9}], None),
+    ],
+)
+def test_a_look_says_whether_each_target_counts_one_version_only(pods, apart):
+    named = [(name, one) for name, one in zip("ab", pods, strict=False)]
+    reader = after(*(pod(name, sampled=8, **dict.fromkeys(one, 0)) for name, one in named))
+    said = reader.look(20, rows(*(pod(name, sampled=18, **one) for name, one in named)))
+    assert said.apart is apart
+
+
 def test_a_target_without_requests_is_a_look_without_counts_not_silence():
     reader = after(pod(sampled=9, stable_200=5))
     said = reader.look(20, rows(pod(sampled=19, stable_200=5)))

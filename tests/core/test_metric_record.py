@@ -4,6 +4,7 @@ import base64
 import json
 import zlib
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from penstock.api.v1alpha1.analysis import Metric
 from penstock.api.v1alpha1.metric_template import MetricTemplateSpec
 from penstock.core import evidence, ledger, record_text
+from penstock.core.counters import LookCounts
 from penstock.core.looks import Counts
 from penstock.core.metric_record import MetricRecord, Part
 from penstock.core.record import KEPT_LOOKS, Record
@@ -256,3 +258,12 @@ def test_better_higher_counts_the_good_and_bounds_the_fall():
 def test_a_single_proportion_is_stored_as_it_was_counted():
     kept = MetricRecord.of(record(Stream(candidate_rate=0.01, warm_until=5), 30))
     assert MetricRecord.decode(kept.encode()).weigh(0) == kept.weigh(0)
+
+
+def test_what_the_targets_count_is_kept_until_a_look_shows_otherwise():
+    kept = empty()
+    for number, apart, known in ((10, None, False), (11, True, True), (12, None, True)):
+        counted = [LookCounts({}, {}, datetime.now(UTC), apart=apart) for _ in kept.parts]
+        looks = [look(number, (9, 5), (90, 40)) for _ in kept.parts]
+        kept = MetricRecord.decode(kept.with_looks(looks, counted).encode())
+        assert kept.apart is known

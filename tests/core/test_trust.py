@@ -57,6 +57,17 @@ def test_copies_are_no_share_of_the_requests():
     assert said(looked(ALIKE), question()).observed_share == 1
 
 
+@pytest.mark.parametrize("apart", [True, False])
+def test_shares_are_judged_only_where_one_target_counts_both_versions(apart):
+    split = ((0, 0), (9900, 99))
+    book = looked(split)
+    book = book.with_proportion("latency", replace(book.proportions["latency"], apart=apart))
+    found = said(book, question())
+    assert (found.mistrust_reason == "WeightNotFollowed") is not apart
+    assert any("no metric counts both" in note for note in found.notes) is apart
+    assert found.observed_share == 0
+
+
 def test_pods_are_not_asked_for_before_there_is_any_weight():
     pods = {"v2": VersionPods(ready=0, total=3)}
     assert said(looked(ALIKE), question(step=-1, pods=pods)).mistrust == ""

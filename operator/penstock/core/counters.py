@@ -38,6 +38,7 @@ class LookCounts:
         segments: Candidate's and stable's counts by the values of the labels asked for.
         skipped: Why targets were left out, by target.
         unreached: Requests that reached no pod of any version.
+        apart: Whether each scrape target counts one version only; None while one version shows.
     """
 
     candidate: Mapping[str, Counts]
@@ -46,6 +47,7 @@ class LookCounts:
     skipped: Mapping[str, str] = field(default_factory=dict)
     segments: Mapping[str, tuple[Counts, Counts]] = field(default_factory=dict)
     unreached: int = 0
+    apart: bool | None = None
 
     @property
     def candidate_counts(self) -> Counts:
@@ -172,7 +174,16 @@ def _count(
     candidate, stable = (_cells(gains, arm, reading.good) for arm in ("candidate", "stable"))
     segments = _segments(gains, by, reading.good) if by else {}
     unreached = sum(_sums(grown, UNREACHED)[0] for grown in gains.values())
-    return LookCounts(candidate, stable, newest, skipped, segments, unreached)
+    apart = _are_apart(reading)
+    return LookCounts(candidate, stable, newest, skipped, segments, unreached, apart)
+
+
+def _are_apart(reading: Reading) -> bool | None:
+    arms = [{series.arm for series in target.values} for target in reading.targets.values()]
+    both = {"candidate", "stable"}
+    if any(both <= one for one in arms):
+        return False
+    return True if both <= set().union(*arms) else None
 
 
 def _gain(baseline: Baseline, reading: Reading, name: str, target: TargetReading) -> _Gain | _Skip:

@@ -178,7 +178,7 @@ def together(ledger: Ledger, question: Question, said: Sequence[Opinion]) -> Ana
         mistrust=mistrust,
         mistrust_reason=doubts[0].reason if doubts else "",
         observed_share=observed,
-        notes=tuple(note for o in said for note in o.notes) + _skipped(question),
+        notes=tuple(note for o in said for note in o.notes) + _skipped(ledger, question),
         at=question.at,
     )
 
@@ -207,5 +207,9 @@ def _verdict(acting: Sequence[Opinion], silence: str, mistrust: str) -> Verdict:
     return Verdict.SAFE if all(v is Verdict.SAFE for v in verdicts) else Verdict.LEARNING
 
 
-def _skipped(question: Question) -> tuple[str, ...]:
-    return (sentences.shares_skipped(),) if question.spec.traffic.sticky is not None else ()
+def _skipped(ledger: Ledger, question: Question) -> tuple[str, ...]:
+    """Return why shares of requests are not compared with the weights."""
+    if question.spec.traffic.sticky is not None:
+        return (sentences.shares_skipped(),)
+    apart = [record.apart for record in ledger.compared.values()]
+    return (sentences.shares_apart(),) if apart and all(apart) else ()

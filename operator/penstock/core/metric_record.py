@@ -52,10 +52,12 @@ class MetricRecord:
     Attributes:
         parts: Its proportions.
         segments: The busiest segments, over all looks: reported, never decided on.
+        apart: Each scrape target counts one version only, so shares of requests cannot be told.
     """
 
     parts: tuple[Part, ...]
     segments: tuple[Segment, ...] = ()
+    apart: bool = False
 
     @classmethod
     def of(cls, *records: Record) -> "MetricRecord":
@@ -89,7 +91,8 @@ class MetricRecord:
             replace(part, targets=targets.added(part.targets, one))
             for part, one in zip(grown.parts, counted, strict=True)
         ]
-        return replace(grown, parts=tuple(parts))
+        apart = self.apart if counted[0].apart is None else counted[0].apart
+        return replace(grown, parts=tuple(parts), apart=apart)
 
     def with_segments(self, counted: Mapping[str, tuple[Counts, Counts]]) -> "MetricRecord":
         """Return the record with more answers by segment; it keeps the busiest."""
@@ -158,6 +161,7 @@ class MetricRecord:
             return cls(
                 tuple(_part(part) for part in _some(parts)),
                 tuple(_segment(one) for one in payload.get("segments", [])),
+                bool(payload.get("apart", False)),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"the record lacks or garbles {error}") from error
@@ -165,7 +169,8 @@ class MetricRecord:
     def _text(self) -> str:
         parts = [_payload(part) for part in self.parts]
         segments = [asdict(one) for one in self.segments]
-        return record_text.to_text({"parts": parts, "segments": segments})
+        apart = {"apart": True} if self.apart else {}
+        return record_text.to_text({"parts": parts, "segments": segments, **apart})
 
     def _with(self, records: Iterable[Record]) -> "MetricRecord":
         parts = tuple(replace(p, record=r) for p, r in zip(self.parts, records, strict=True))

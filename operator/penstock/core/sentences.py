@@ -211,6 +211,14 @@ def shares_skipped() -> str:
     return "shares of requests are not compared with the weights: users stick to a version"
 
 
+def shares_apart() -> str:
+    """Return that shares cannot be compared with weights."""
+    return (
+        "shares of requests are not compared with the weights: no metric counts both versions in "
+        "one place (istio-errors does)"
+    )
+
+
 def recent_only(looks: int) -> str:
     """Return that counts and ratio leave out older looks, which the evidence covers."""
     return f"counts and ratio cover the last {looks} looks; the evidence covers all"

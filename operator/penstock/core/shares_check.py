@@ -10,9 +10,12 @@ from penstock.core.stats import shares
 def check(ledger: Ledger, question: Question) -> tuple[str, float | None]:
     """Return why the share of requests is not the weight, and the share seen on this step.
 
-    Copies are no share of the requests: while there are only those nothing is seen.
+    Copies are no share of the requests: while there are only those nothing is seen. Where each
+    version is counted by targets of its own these are scraped at different moments, so a share is
+    seen, and not judged.
     """
-    record = next(iter(ledger.compared.values()), None)
+    records = sorted(ledger.compared.values(), key=lambda record: record.apart)
+    record = next(iter(records), None)
     if record is None or question.step < 0:
         return "", None
     candidate, stable = (float(answers) for answers in record.answers(question.step))
@@ -22,7 +25,7 @@ def check(ledger: Ledger, question: Question) -> tuple[str, float | None]:
     if weight is None:
         return "", None
     observed = round(100 * candidate / (candidate + stable), 2)
-    if question.spec.traffic.sticky is not None or not weight:
+    if question.spec.traffic.sticky is not None or not weight or record.apart:
         return "", observed
     counts = np.array([[candidate], [stable], [weight / 100]])
     if shares.log_evidence(*counts)[-1] < shares.ALARM:

@@ -30,12 +30,14 @@ class MeanCounts:
         stable: Only targets with answers.
         newest_sample: The newest scrape of the look.
         skipped: Why targets were left out, by target.
+        apart: As in `counters.LookCounts`.
     """
 
     candidate: Mapping[str, MeanArm]
     stable: Mapping[str, MeanArm]
     newest_sample: datetime
     skipped: Mapping[str, str] = field(default_factory=dict)
+    apart: bool | None = None
 
     @property
     def candidate_arm(self) -> MeanArm:
@@ -168,7 +170,7 @@ def _counted(
                 arms[name][target] = sums.arm(name, cells[target].total, grown)
     if len(skipped) > len(look.skipped) and not any(arms.values()):
         return NoLook(f"no scrape target could be counted; {min(skipped)}: {_FELL}")
-    return MeanCounts(arms["candidate"], arms["stable"], look.newest_sample, skipped)
+    return MeanCounts(arms["candidate"], arms["stable"], look.newest_sample, skipped, look.apart)
 
 
 def _grown(before: MeanBaseline, now: TargetReading, target: str, sums: _Sums) -> Points:

@@ -37,6 +37,7 @@ class MeanRecord:
         folded: What is left of the looks before them.
         noise: Variance of one answer over the square of the mean by the history, 0 where it is not
             known; forecasts alone ask for it.
+        apart: As in `metric_record.MetricRecord`.
     """
 
     terms: Terms
@@ -44,6 +45,7 @@ class MeanRecord:
     rows: bytes = b""
     folded: MeanFolded = NOTHING_FOLDED
     noise: float = 0.0
+    apart: bool = False
 
     def __len__(self) -> int:
         """Return how many looks are kept."""
@@ -78,11 +80,18 @@ class MeanRecord:
         terms = replace(self.terms, calibration=calibration)
         return replace(self, terms=terms, between=between, noise=noise)
 
-    def with_look(self, look: MeanLook) -> "MeanRecord":
-        """Return the record with one look more; the same record when the look is not newer."""
+    def with_look(self, look: MeanLook, apart: bool | None = None) -> "MeanRecord":
+        """Return the record with one look more; the same record when the look is not newer.
+
+        Args:
+            look: The look.
+            apart: What it tells of the scrape targets; None for nothing.
+        """
         if look.number <= self.last_number:
             return self
-        return replace(self, rows=self.rows + looks.pack(look)).keeping(KEPT_LOOKS)
+        apart = self.apart if apart is None else apart
+        longer = replace(self, rows=self.rows + looks.pack(look), apart=apart)
+        return longer.keeping(KEPT_LOOKS)
 
     def until(self, number: int) -> "MeanRecord":
         """Return the record without the looks after the one of that number, which must be kept."""
@@ -155,6 +164,7 @@ class MeanRecord:
         table = self.table
         table = replace(table, number=np.diff(table.number, prepend=float(self.folded.number)))
         payload["looks"] = {name: _listed(name, getattr(table, name)) for name in COLUMNS}
+        payload |= {"apart": True} if self.apart else {}
         return payload | ({"folded": asdict(self.folded)} if self.folded.number else {})
 
 
@@ -179,6 +189,7 @@ def _record(payload: dict[str, Any]) -> MeanRecord:
         rows=np.ascontiguousarray(columns.T).tobytes(),
         folded=folded,
         noise=float(payload.get("noise", 0.0)),
+        apart=bool(payload.get("apart", False)),
     )
 
 
