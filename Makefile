@@ -10,7 +10,8 @@ UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 RUN := .venv/bin/python
 PYTEST := $(RUN) -m pytest
-# End-to-end tests wait most of their time: two beds, one a core, halve it.
+# End-to-end tests wait most of their time: two beds, one a core, halve it. Files go in order: those
+# that need a cluster without an operator come before the end-to-end tests.
 BEDS ?= 2
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
@@ -44,7 +45,7 @@ demo: bed ## Ship a good and a bad version on the real bed, and watch
 	@$(RUN) -m tests.demo
 
 test: bed check ## Every test: checks, units, end-to-end on the bed
-	@$(PYTEST) -m "not soak" -n $(BEDS) --dist loadfile
+	@$(PYTEST) -m "not soak" -n $(BEDS) --dist loadfile --no-loadscope-reorder
 
 test-unit: setup ## Tests that need no cluster
 	@$(PYTEST) -m "not bed and not soak" -q -n auto
